@@ -1,0 +1,84 @@
+/**
+ * Every status that this program ends with, in one table.
+ *
+ * PostgreSQL deletes its only copy of a WAL file after a 0 from archive_command, and takes 1..125 from
+ * restore_command for 'that file does not exist' (pgarch.c, xlogarchive.c). So 0 and 1 are never said by the
+ * program itself: it says `DONE` and `ABSENT`, and the launcher alone turns these into 0 and 1.
+ */
+
+/** Program to launcher: the work is done. The launcher makes it 0. */
+export const DONE = 222;
+/** Program to launcher: the file is proven absent. The launcher of wal-fetch makes it 1. */
+export const ABSENT = 223;
+/** The program was started for the server without its launcher. */
+export const NO_LAUNCHER = 221;
+/** An operator command looked, and found something wrong. */
+export const FOUND_WRONG = 1;
+/** Said by a program whose launcher or server is gone: only an adopting PID 1 reads it, and a postmaster there takes it calmly. */
+export const ORPHANED = 1;
+
+/**
+ * Who reads the status: the archiver (and operators), a recovery that must stop at a failure, or a standby that
+ * must live through it.
+ */
+export type Column = 'push' | 'strict' | 'standby';
+
+/** What can go wrong, one name for each row of the table. */
+export type FailureKind =
+  | 'bug'
+  | 'usage'
+  | 'unreachable'
+  | 'denied'
+  | 'invalid'
+  | 'different'
+  | 'damaged'
+  | 'no-key'
+  | 'unwritable'
+  | 'gap';
+
+type Row = Readonly<Record<Column, number>>;
+
+/** The table. A `gap` on a standby is an absence like any other: streaming may have what the archive lacks. */
+export const STATUS: Readonly<Record<FailureKind, Row>> = {
+  bug: { push: 70, strict: 200, standby: 70 },
+  usage: { push: 64, strict: 201, standby: 64 },
+  unreachable: { push: 69, strict: 202, standby: 69 },
+  denied: { push: 77, strict: 203, standby: 77 },
+  /** The file at PATH is not what it claims to be; an object is corrupt; no trusted key signed it. */
+  invalid: { push: 65, strict: 204, standby: 65 },
+  /** The archive holds a different file of that name. Only a push can meet it; the others stand for a bug. */
+  different: { push: 73, strict: 200, standby: 70 },
+  /** What lies in the archive after, or instead of, our upload is corrupt. */
+  damaged: { push: 74, strict: 200, standby: 70 },
+  'no-key': { push: 78, strict: 205, standby: 78 },
+  unwritable: { push: 75, strict: 206, standby: 75 },
+  gap: { push: 70, strict: 207, standby: ABSENT },
+};
+
+/** The order in which the failures of several archives decide the status of a push. */
+export const PUSH_PRECEDENCE: readonly FailureKind[] = [
+  'different',
+  'damaged',
+  'invalid',
+  'denied',
+  'usage',
+  'unwritable',
+  'unreachable',
+];
+
+/**
+ * A failure that the program understands: a fact in lower case with names and values, and a hint that says what
+ * to do. Anything else that is thrown is a bug.
+ */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly kind: FailureKind;
+  /** What the operator can do about it, in full sentences; empty where the fact says it all. */
+  readonly hint: string;
+
+  constructor(kind: FailureKind, fact: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(fact, { cause: options.cause });
+    this.kind = kind;
+    this.hint = options.hint ?? '';
+  }
+}
