@@ -1,0 +1,72 @@
+/**
+ * What a settings file means, after it was checked: units in names, paths absolute, URLs normalised, defaults filled
+ * in. The keys as they are written are in keys.ts.
+ */
+
+/** The stores that an archive can lie in. */
+export type Scheme = 'file' | 's3' | 'gs' | 'azure';
+
+export interface Settings {
+  /** The settings file that this was read from, absolute. */
+  readonly path: string;
+  /** How many of the newest restorable full backups prune keeps. */
+  readonly keepBackups?: number;
+  /** Any moment of this many last days stays restorable. */
+  readonly keepDays?: number;
+  /** Nothing younger than this is pruned. */
+  readonly keepWalMs: number;
+  /** A timeline whose newest object is older than this is no live tip. */
+  readonly strayAfterMs: number;
+  /** The limit of one wal-push of up to 64 MB. */
+  readonly deadlineMs: number;
+  readonly verify: 'checksum' | 'readback';
+  readonly fetch: FetchSettings;
+  /** In the order of the file: fetched from the first that has it. At least one. */
+  readonly archives: readonly ArchiveSettings[];
+  readonly encryption: EncryptionSettings;
+  readonly signing: SigningSettings;
+  readonly compression: { readonly level: number };
+  readonly backups: readonly BackupLocation[];
+  /** Where the agent listens; undefined: a directory of its own choice. */
+  readonly agentSocket?: string;
+}
+
+export interface FetchSettings {
+  readonly deadlineMs: number;
+  /** On a standby: the longest wait without a byte received. */
+  readonly standbyDeadlineMs: number;
+  readonly onPromote: 'stop' | 'promote';
+  readonly onGap: 'stop' | 'end';
+  readonly allowEmpty: boolean;
+}
+
+export interface ArchiveSettings {
+  /** Normalised, no slash at the end, never with credentials: as messages show it. */
+  readonly url: string;
+  readonly scheme: Scheme;
+  /** Whether a push fails where this archive fails. */
+  readonly required: boolean;
+  /** `fetch`: never written. */
+  readonly mode: 'push' | 'fetch';
+  readonly region?: string;
+  /** http(s) URL of an S3-compatible store or an emulator, no slash at the end. */
+  readonly endpoint?: string;
+  readonly forcePathStyle?: boolean;
+  /** file: the root must lie on another device than its parent. */
+  readonly mounted?: boolean;
+}
+
+export type EncryptionSettings =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'age'; readonly recipients: readonly string[]; readonly identityFile?: string };
+
+export interface SigningSettings {
+  readonly keyFile?: string;
+  /** Files of public keys. Undefined: signatures are not demanded. Empty: only our own key is trusted. */
+  readonly trusted?: readonly string[];
+}
+
+/** Where base backups are, or a label pattern of those that are kept where we can't look. */
+export type BackupLocation =
+  | { readonly kind: 'location'; readonly url: string; readonly scheme: Scheme }
+  | { readonly kind: 'vouched'; readonly historyFiles: string };
