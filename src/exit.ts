@@ -8,12 +8,14 @@
 
 /** Program to launcher: the work is done. The launcher makes it 0. */
 export const DONE = 222;
-/** Program to launcher: the file is proven absent. The launcher of wal-fetch makes it 1. */
+/** Program to launcher: the file is proven absent (or wal-prune found something wrong). The launcher makes it 1. */
 export const ABSENT = 223;
 /** The program was started for the server without its launcher. */
 export const NO_LAUNCHER = 221;
+/** An operator command, which has no launcher, did what it was asked to do. */
+const OPERATOR_DONE = 0;
 /** An operator command looked, and found something wrong. */
-export const FOUND_WRONG = 1;
+const FOUND_WRONG = 1;
 /** Said by a program whose launcher or server is gone: only an adopting PID 1 reads it, and a postmaster there takes it calmly. */
 export const ORPHANED = 1;
 
@@ -54,6 +56,36 @@ export const STATUS: Readonly<Record<FailureKind, Row>> = {
   unwritable: { push: 75, strict: 206, standby: 75 },
   gap: { push: 70, strict: 207, standby: ABSENT },
 };
+
+/** What the server runs, and wal-prune: only ever through their launchers. */
+export const LAUNCHED_VERBS = ['wal-push', 'wal-fetch', 'wal-prune'] as const;
+export type LaunchedVerb = (typeof LAUNCHED_VERBS)[number];
+
+/** How a command ends when nothing failed: a failure is thrown. */
+export type Outcome = 'done' | 'absent' | 'found-wrong';
+
+const OUTCOME_STATUS: Readonly<Record<LaunchedVerb, Readonly<Partial<Record<Outcome, number>>>>> = {
+  'wal-push': { done: DONE },
+  'wal-fetch': { done: DONE, absent: ABSENT },
+  'wal-prune': { done: DONE, 'found-wrong': ABSENT },
+};
+const OPERATOR_STATUS: Readonly<Partial<Record<Outcome, number>>> = { done: OPERATOR_DONE, 'found-wrong': FOUND_WRONG };
+
+/** The verb, if it is one that runs through a launcher; operator commands have none. */
+export function launchedVerb(word: string | undefined): LaunchedVerb | undefined {
+  return LAUNCHED_VERBS.find((verb) => verb === word);
+}
+
+/** What the program says of a bug. The launcher of wal-fetch turns the strict answer into the standby's where it must. */
+export function bugStatus(verb: LaunchedVerb | undefined): number {
+  return STATUS.bug[verb === 'wal-fetch' ? 'strict' : 'push'];
+}
+
+/** What the program says of an outcome; one that the verb does not know is a bug. */
+export function outcomeStatus(verb: LaunchedVerb | undefined, outcome: Outcome): number {
+  const row = verb === undefined ? OPERATOR_STATUS : OUTCOME_STATUS[verb];
+  return row[outcome] ?? bugStatus(verb);
+}
 
 /** The order in which the failures of several archives decide the status of a push. */
 export const PUSH_PRECEDENCE: readonly FailureKind[] = [
