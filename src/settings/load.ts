@@ -1,10 +1,21 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+
 import { Failure } from '../exit.ts';
+import { checkSettings } from './check.ts';
+import type { RawTable } from './read.ts';
 import type { ArchiveSettings, Settings } from './schema.ts';
 
-/** Reads and checks the settings file. Errors: Failure `usage`. */
+const DEFAULT_PATH = '/etc/walseal/walseal.toml';
+
+/**
+ * Reads and checks the settings file: the one that `--config` names, else `$WALSEAL_CONFIG`, else the one in /etc.
+ * No key file is opened. Errors: Failure `usage`, which tells all that is wrong and shows no secret.
+ */
 export async function loadSettings(configPath: string | undefined, env: NodeJS.ProcessEnv): Promise<Settings> {
-  await Promise.resolve();
-  throw new Failure('usage', `no settings file at ${configPath ?? env['WALSEAL_CONFIG'] ?? ''}`);
+  const { path, chosenBy } = locate(configPath, env);
+  return checkSettings(path, parseToml(path, await read(path, chosenBy)));
 }
 
 /** The archives that a push writes to, in order; at least one of them is required. Errors: Failure `usage`. */
@@ -16,4 +27,41 @@ export function pushArchives(settings: Settings): readonly ArchiveSettings[] {
     });
   }
   return targets;
+}
+
+function locate(configPath: string | undefined, env: NodeJS.ProcessEnv): { path: string; chosenBy: string } {
+  const named = env['WALSEAL_CONFIG'];
+  if (configPath !== undefined) return { path: resolve(configPath), chosenBy: 'named by --config' };
+  if (named !== undefined && named !== '') return { path: resolve(named), chosenBy: 'named by $WALSEAL_CONFIG' };
+  return { path: DEFAULT_PATH, chosenBy: 'the default, as neither --config nor $WALSEAL_CONFIG names one' };
+}
+
+async function read(path: string, chosenBy: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+  } catch (error) {
+    throw new Failure('usage', `cannot read the settings file ${path} (${chosenBy}): ${reason(error)}`, {
+      hint: 'It must be there and readable for the user that the server runs as.',
+      cause: error,
+    });
+  }
+}
+
+function reason(error: unknown): string {
+  if (error instanceof TypeError) return 'it is not UTF-8';
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** The parser's message quotes the lines around an error, which may hold a secret: only its first line is passed on. */
+function parseToml(path: string, text: string): RawTable {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const said = error.message.split('\n', 1).join().replace('Invalid TOML document: ', '');
+    // Neither the error nor its cause is kept: a stack that is printed would show these lines.
+    throw new Failure('usage', `${path}:${String(error.line)}:${String(error.column)}: ${said}`, {
+      hint: 'Strings, and durations such as "60s", stand in quotes.',
+    });
+  }
 }

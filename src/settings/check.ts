@@ -1,0 +1,157 @@
+import { dirname, resolve } from 'node:path';
+
+import { ONLY_FOR } from './keys.ts';
+import { looksSecret, Problems } from './problems.ts';
+import { isTable, readList, readTable, readTop, type RawTable, type Table } from './read.ts';
+import type { ArchiveSettings, BackupLocation, EncryptionSettings, Settings, SigningSettings } from './schema.ts';
+
+const BOTH_WAYS =
+  'Name who may read what is archived: recipients = ["age1..."] in [encryption] (`walseal keygen` makes a key). ' +
+  'Or say encryption = "none" above the first table: whoever reads the archive then reads the database.';
+
+/** Makes settings of a parsed file, or tells everything that is wrong with it at once. Errors: Failure `usage`. */
+export function checkSettings(path: string, raw: RawTable): Settings {
+  const problems = new Problems(path);
+  const top = readTop(raw, problems);
+  const fetch = readTable('fetch', raw['fetch'], problems);
+  const archives = readArchives(raw['archive'], problems);
+  const encryption = readEncryption(raw['encryption'], dirname(path), problems);
+  const signing = readSigning(raw['signing'], dirname(path), problems);
+  const compression = readTable('compression', raw['compression'], problems);
+  const backups = readBackups(raw['backups'], problems);
+  const agent = readTable('agent', raw['agent'], problems);
+  const socket = agent?.socket && keyPath('socket', agent.socket, dirname(path), problems);
+  problems.throwIfAny();
+  // What is undefined here has added a problem: this only tells the compiler so.
+  if (!top || !fetch || !encryption || !signing || !compression) throw new Error('a problem was not told');
+  return {
+    path,
+    ...(top.keep_backups !== undefined && { keepBackups: top.keep_backups }),
+    ...(top.keep_days !== undefined && { keepDays: top.keep_days }),
+    keepWalMs: top.keep_wal,
+    strayAfterMs: top.stray_after,
+    deadlineMs: top.deadline,
+    verify: top.verify,
+    fetch: {
+      deadlineMs: fetch.deadline,
+      standbyDeadlineMs: fetch.standby_deadline,
+      onPromote: fetch.on_promote,
+      onGap: fetch.on_gap,
+      allowEmpty: fetch.allow_empty,
+    },
+    archives,
+    encryption,
+    signing,
+    compression,
+    backups,
+    ...(socket && { agentSocket: socket }),
+  };
+}
+
+function readArchives(raw: unknown, problems: Problems): ArchiveSettings[] {
+  const tables = readList('archive', raw, problems);
+  if (tables.length === 0) {
+    problems.add(
+      'no archive is named',
+      'Say where WAL goes: [[archive]] with url = "s3://bucket/prefix", or "file:///directory".',
+    );
+  }
+  const archives: ArchiveSettings[] = [];
+  for (const [index, table] of tables.entries()) {
+    if (table === undefined) continue;
+    const archive = toArchive(table);
+    refuseMisplaced(table, archive, index + 1, problems);
+    if (archives.some((other) => other.url === archive.url && other.endpoint === archive.endpoint)) {
+      problems.add(`${archive.url} is named by more than one [[archive]]`);
+    }
+    archives.push(archive);
+  }
+  return archives;
+}
+
+function toArchive(table: Table<'archive'>): ArchiveSettings {
+  return {
+    ...table.url,
+    required: table.required,
+    mode: table.mode,
+    ...(table.mounted !== undefined && { mounted: table.mounted }),
+    ...(table.region !== undefined && { region: table.region }),
+    ...(table.endpoint !== undefined && { endpoint: table.endpoint }),
+    ...(table.force_path_style !== undefined && { forcePathStyle: table.force_path_style }),
+  };
+}
+
+/** An option on a store that does not know it would be silently without effect. */
+function refuseMisplaced(table: Table<'archive'>, archive: ArchiveSettings, number: number, problems: Problems): void {
+  for (const [key, schemes] of Object.entries(ONLY_FOR)) {
+    if (!(key in table) || schemes.some((scheme) => scheme === archive.scheme)) continue;
+    const owners = schemes.map((scheme) => `${scheme}://`).join(', ');
+    problems.add(`${key} in [[archive]] ${String(number)} is for ${owners}, and ${archive.url} is none`);
+  }
+}
+
+function readEncryption(raw: unknown, directory: string, problems: Problems): EncryptionSettings | undefined {
+  if (raw === 'none') return { kind: 'none' };
+  if (raw !== undefined && !isTable(raw)) {
+    problems.add('encryption is neither "none" nor a table', BOTH_WAYS);
+    return undefined;
+  }
+  const table = readTable('encryption', raw, problems);
+  if (table === undefined) return undefined;
+  const recipients = table.recipients ?? [];
+  if (recipients.length === 0)
+    problems.add('neither recipients in [encryption] nor encryption = "none" is said', BOTH_WAYS);
+  for (const [index, recipient] of recipients.entries()) checkRecipient(index, recipient, problems);
+  const identityFile = table.identity_file && keyPath('identity_file', table.identity_file, directory, problems);
+  return { kind: 'age', recipients, ...(identityFile && { identityFile }) };
+}
+
+/** A first look, so that a private key or the name of a file is found here; whether the key is one is seen when it is used. */
+function checkRecipient(index: number, recipient: string, problems: Problems): void {
+  const key = `recipients[${String(index)}]`;
+  if (looksSecret(recipient)) {
+    const hint =
+      'Put the private key into a file that identity_file names, mode 0600, and take it for known to whoever read this file.';
+    problems.add(`${key} in [encryption] is a private key`, hint);
+  } else if (!/^age1[02-9ac-hj-np-z]+$/.test(recipient)) {
+    problems.addValue({ table: 'encryption' }, key, recipient, 'a public key, "age1..." in lower case, is expected');
+  }
+}
+
+function readSigning(raw: unknown, directory: string, problems: Problems): SigningSettings | undefined {
+  const table = readTable('signing', raw, problems);
+  if (table === undefined) return undefined;
+  const keyFile = table.key_file && keyPath('key_file', table.key_file, directory, problems);
+  const trusted = table.trusted?.map((file, index) => keyPath(`trusted[${String(index)}]`, file, directory, problems));
+  return { ...(keyFile && { keyFile }), ...(trusted && { trusted }) };
+}
+
+/** A path as the program uses it: absolute, from the directory of the settings file. */
+function keyPath(key: string, path: string, directory: string, problems: Problems): string {
+  if (looksSecret(path)) {
+    problems.add(
+      `${key} holds a private key instead of the path of one`,
+      'Take this key for known to whoever read this file.',
+    );
+  } else if (path.startsWith('~')) {
+    problems.add(
+      `${key} starts with ~, which is not expanded`,
+      'Write the whole path: the server has another home than you.',
+    );
+  }
+  return resolve(directory, path);
+}
+
+function readBackups(raw: unknown, problems: Problems): BackupLocation[] {
+  return readList('backups', raw, problems).flatMap((table, index): BackupLocation[] => {
+    if (table === undefined) return [];
+    if (table.url !== undefined && table.history_files === undefined) return [{ kind: 'location', ...table.url }];
+    if (table.url === undefined && table.history_files !== undefined) {
+      return [{ kind: 'vouched', historyFiles: table.history_files }];
+    }
+    problems.add(
+      `[[backups]] ${String(index + 1)} has ${table.url ? 'both' : 'none'} of url and history_files: one is expected`,
+    );
+    return [];
+  });
+}

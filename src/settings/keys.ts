@@ -1,0 +1,149 @@
+/**
+ * Every key of the settings file: how it is written, what it may hold, and its default, stated here and nowhere else.
+ * docs/settings.md says the same to people; a test compares the two.
+ */
+import * as v from 'valibot';
+
+import { parseDuration } from './units.ts';
+import { parseArchiveUrl, parseEndpoint, UrlProblem } from './url.ts';
+
+/** The keys above the first table. */
+export const TOP = v.object({
+  keep_backups: v.optional(wholeNumber(1)),
+  keep_days: v.optional(wholeNumber(1, 36_500)),
+  keep_wal: v.optional(duration('0s', '36500d'), '7d'),
+  stray_after: v.optional(duration('1h', '36500d'), '30d'),
+  deadline: v.optional(duration('100ms', '1d'), '60s'),
+  verify: v.optional(oneOf(['checksum', 'readback']), 'checksum'),
+});
+
+const FETCH = v.object({
+  deadline: v.optional(duration('100ms', '1d'), '5m'),
+  standby_deadline: v.optional(duration('100ms', '1d'), '5s'),
+  on_promote: v.optional(oneOf(['stop', 'promote']), 'stop'),
+  on_gap: v.optional(oneOf(['stop', 'end']), 'stop'),
+  allow_empty: v.optional(flag(), false),
+});
+
+const ARCHIVE = v.object({
+  url: location('a URL: file:///directory, s3://bucket/prefix, gs://... or azure://...', parseArchiveUrl),
+  required: v.optional(flag(), true),
+  mode: v.optional(oneOf(['push', 'fetch']), 'push'),
+  mounted: v.optional(flag()),
+  region: v.optional(text('a region of the store')),
+  endpoint: v.optional(location('an http:// or https:// URL', parseEndpoint)),
+  force_path_style: v.optional(flag()),
+});
+
+const ENCRYPTION = v.object({
+  recipients: v.optional(list('a list of public keys, "age1..."')),
+  identity_file: v.optional(path()),
+});
+
+const SIGNING = v.object({
+  key_file: v.optional(path()),
+  trusted: v.optional(v.pipe(v.array(path(), expected('a list of paths')), v.metadata({ type: 'a list of paths' }))),
+});
+
+const COMPRESSION = v.object({ level: v.optional(wholeNumber(1, 19), 3) });
+
+const BACKUPS = v.object({
+  url: v.optional(location('a URL, as that of an archive', parseArchiveUrl)),
+  history_files: v.optional(text('a label pattern')),
+});
+
+const AGENT = v.object({ socket: v.optional(path()) });
+
+/** The tables, by their names in the file. Those of `LISTS` are written with two pairs of brackets. */
+export const TABLES = {
+  fetch: FETCH,
+  archive: ARCHIVE,
+  encryption: ENCRYPTION,
+  signing: SIGNING,
+  compression: COMPRESSION,
+  backups: BACKUPS,
+  agent: AGENT,
+} as const;
+
+export type TableName = keyof typeof TABLES;
+
+/** The tables that may stand in a file more than once. */
+export const LISTS: ReadonlySet<string> = new Set<TableName>(['archive', 'backups']);
+
+/** Options that only some stores know: on others they would be silently without effect. */
+export const ONLY_FOR = {
+  mounted: ['file'],
+  region: ['s3'],
+  endpoint: ['s3', 'gs', 'azure'],
+  force_path_style: ['s3'],
+} as const;
+
+function expected(type: string): string {
+  return `${type} is expected`;
+}
+
+function text(type: string) {
+  return v.pipe(v.string(expected(type)), v.nonEmpty(expected(type)), v.metadata({ type }));
+}
+
+function path() {
+  return text('a path');
+}
+
+function list(type: string) {
+  return v.pipe(v.array(v.string(expected(type)), expected(type)), v.metadata({ type }));
+}
+
+function flag() {
+  return v.pipe(v.boolean(expected('true or false')), v.metadata({ type: 'true or false' }));
+}
+
+function oneOf<const Choices extends readonly string[]>(choices: Choices) {
+  const type = choices.map((choice) => `"${choice}"`).join(' or ');
+  return v.pipe(v.picklist(choices, expected(type)), v.metadata({ type }));
+}
+
+function wholeNumber(min: number, max = 1_000_000) {
+  const type = `a whole number from ${String(min)} to ${String(max)}`;
+  return v.pipe(
+    v.number(expected(type)),
+    v.integer(expected(type)),
+    v.minValue(min, expected(type)),
+    v.maxValue(max, expected(type)),
+    v.metadata({ type }),
+  );
+}
+
+/** Parses to milliseconds. */
+function duration(min: string, max: string) {
+  const type = `a duration from "${min}" to "${max}"`;
+  const minMs = parseDuration(min) ?? Number.NaN;
+  const maxMs = parseDuration(max) ?? Number.NaN;
+  return v.pipe(
+    v.string(`${expected(type)}: a whole number and its unit (ms, s, m, h or d) in quotes`),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const ms = parseDuration(dataset.value);
+      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
+      addIssue({ message: `${expected(type)}: a whole number and its unit (ms, s, m, h or d)` });
+      return NEVER;
+    }),
+    v.metadata({ type }),
+  );
+}
+
+/** Parses a URL by `parse`, whose UrlProblem becomes what is said of the key. */
+function location<Parsed>(type: string, parse: (text: string) => Parsed) {
+  return v.pipe(
+    v.string(expected(type)),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      try {
+        return parse(dataset.value);
+      } catch (error) {
+        if (!(error instanceof UrlProblem)) throw error;
+        addIssue({ message: error.message });
+        return NEVER;
+      }
+    }),
+    v.metadata({ type }),
+  );
+}
