@@ -1,0 +1,88 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { Failure } from '../exit.ts';
+import { parseControlFile, type ControlFile } from '../wal/control.ts';
+import { WalFormatError } from '../wal/error.ts';
+import { parseHistory, type HistoryEntry } from '../wal/history.ts';
+import { parseWalName } from '../wal/name.ts';
+
+/** The server rewrites pg_control in place, in microseconds: that often torn in a row is broken. */
+const CONTROL_FILE_READS = 10;
+const CONTROL_FILE_INTERVAL_MS = 20;
+
+/**
+ * The data directory that a WAL file belongs to: as named, else the parent of the pg_wal in an absolute path
+ * (pg_rewind runs restore_command from anywhere), else the current directory (where the server runs its commands).
+ */
+export function locateDataDirectory(options: { pgdata?: string; walPath: string }, cwd: string): string {
+  const { pgdata, walPath } = options;
+  if (pgdata !== undefined) return resolve(cwd, pgdata);
+  const directory = dirname(walPath);
+  return isAbsolute(walPath) && basename(directory) === 'pg_wal' ? dirname(directory) : cwd;
+}
+
+/** Reads global/pg_control, again where it was torn. Errors: Failure `usage` where it is missing, unreadable or broken. */
+export async function readControlFile(dataDirectory: string): Promise<ControlFile> {
+  const path = join(dataDirectory, 'global', 'pg_control');
+  for (let reads = 1; ; reads += 1) {
+    const bytes = await readBytes(path);
+    try {
+      return parseControlFile(bytes);
+    } catch (error) {
+      if (!(error instanceof WalFormatError)) throw error;
+      if (reads === CONTROL_FILE_READS) {
+        throw new Failure('usage', `${path}: ${error.message}`, { hint: HINT, cause: error });
+      }
+    }
+    await wait(CONTROL_FILE_INTERVAL_MS);
+  }
+}
+
+const HINT = 'Name the data directory of a PostgreSQL server from 13 on with --pgdata, or run in it.';
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Failure('usage', `cannot read ${path}: ${codeOf(error)}`, { hint: HINT, cause: error });
+  }
+}
+
+/**
+ * The history files in pg_wal, by name. One that can't be read as a history says nothing about any timeline, and is
+ * left out: it must not stop the archiving of everything else. Errors: Failure `unwritable` where pg_wal can't be read.
+ */
+export async function readHistories(dataDirectory: string): Promise<{ name: string; entries: HistoryEntry[] }[]> {
+  const directory = join(dataDirectory, 'pg_wal');
+  const histories: { name: string; entries: HistoryEntry[] }[] = [];
+  for (const name of await historyNames(directory)) {
+    const entries = await readHistory(join(directory, name));
+    if (entries !== undefined) histories.push({ name, entries });
+  }
+  return histories;
+}
+
+async function historyNames(directory: string): Promise<string[]> {
+  try {
+    const names = await readdir(directory);
+    return names.filter((name) => parseWalName(name)?.kind === 'history').sort();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw new Failure('unwritable', `cannot read ${directory}: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+async function readHistory(path: string): Promise<HistoryEntry[] | undefined> {
+  try {
+    return parseHistory(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof WalFormatError || codeOf(error) === 'ENOENT') return undefined;
+    throw new Failure('unwritable', `cannot read ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
