@@ -27,16 +27,7 @@ export type Column = 'push' | 'strict' | 'standby';
 
 /** What can go wrong, one name for each row of the table. */
 export type FailureKind =
-  | 'bug'
-  | 'usage'
-  | 'unreachable'
-  | 'denied'
-  | 'invalid'
-  | 'different'
-  | 'damaged'
-  | 'no-key'
-  | 'unwritable'
-  | 'gap';
+  'bug' | 'usage' | 'unreachable' | 'denied' | 'invalid' | 'different' | 'damaged' | 'no-key' | 'unwritable' | 'gap';
 
 type Row = Readonly<Record<Column, number>>;
 
