@@ -1,0 +1,68 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
+
+import { Failure } from '../exit.ts';
+import type { SystemId } from '../wal/control.ts';
+import { checkSegmentHeader } from '../wal/header.ts';
+import { parseWalName, type WalName } from '../wal/name.ts';
+
+/** The first page holds the long header that tells what a segment is. */
+const FIRST_PAGE_BYTES = 8192;
+/** A history file has a line for each timeline, a backup history file about ten: far below this. */
+const LARGEST_METADATA_FILE_BYTES = 16 * 1024 * 1024;
+
+/** A file that the server hands over, as far as a look at its name, size and first page tells. */
+export interface WalFile {
+  readonly path: string;
+  readonly name: WalName;
+  /** Bytes. */
+  readonly length: number;
+  readonly modified: Date;
+  /** Why it must not take its name in the archive; absent where all is right. */
+  readonly problem?: string;
+  /** What is unusual, but no reason to refuse it. */
+  readonly warning?: string;
+}
+
+/**
+ * Looks at the file that PostgreSQL wants archived: the name, the size, and for segments the long page header
+ * (page address, size, timeline, system identifier; xlog_internal.h). A file with a wrong header is returned with
+ * its `problem`, since what becomes of it depends on the timelines.
+ * Errors: Failure `invalid` where there is no WAL file at the path, `unwritable` where it can't be read.
+ */
+export async function readWalFile(path: string, systemId: SystemId): Promise<WalFile> {
+  const name = parseWalName(basename(path));
+  if (name === undefined) {
+    throw new Failure('invalid', `"${basename(path)}" is not the name of a WAL file`, {
+      hint: 'archive_command passes "%p": a path in pg_wal that ends with the name of a segment, .partial, .backup or .history file.',
+    });
+  }
+  const file = await openForReading(path);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new Failure('invalid', `${path} is not a regular file`);
+    const seen = { path, name, length: stat.size, modified: stat.mtime };
+    if (name.kind === 'history' || name.kind === 'backup') return { ...seen, ...checkMetadata(stat.size) };
+    const page = Buffer.alloc(FIRST_PAGE_BYTES);
+    const { bytesRead } = await file.read(page, 0, page.length, 0);
+    return { ...seen, ...checkSegmentHeader(name, stat.size, page.subarray(0, bytesRead), systemId) };
+  } finally {
+    await file.close();
+  }
+}
+
+function checkMetadata(length: number): { problem?: string } {
+  if (length === 0) return { problem: 'the file is empty' };
+  if (length > LARGEST_METADATA_FILE_BYTES) return { problem: `the file has ${length} bytes, far more than its kind ever has` };
+  return {};
+}
+
+async function openForReading(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    if (code === 'ENOENT') throw new Failure('invalid', `there is no file ${path}`, { cause: error });
+    throw new Failure('unwritable', `cannot read ${path}: ${code}`, { cause: error });
+  }
+}

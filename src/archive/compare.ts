@@ -1,0 +1,50 @@
+import { Failure } from '../exit.ts';
+import type { TrustedKeys } from '../seal/keys.ts';
+import { inspect } from '../seal/unseal.ts';
+import type { Deadline } from '../storage/deadline.ts';
+import type { ObjectInfo } from '../storage/storage.ts';
+import type { SystemId } from '../wal/control.ts';
+import type { WalName } from '../wal/name.ts';
+import type { Archive } from './archives.ts';
+import { readObject } from './read.ts';
+
+/** What tells one file's content from another's of the same name, without a key. */
+export interface Content {
+  readonly name: WalName;
+  readonly systemId: SystemId;
+  /** 64 hex digits; see `fingerprint` in src/seal. */
+  readonly fingerprint: string;
+}
+
+/** What the archive holds under a key, against the content that we have. */
+export type Held =
+  | { readonly is: 'identical' }
+  | { readonly is: 'unsigned' | 'different'; readonly fingerprint: string; readonly info: ObjectInfo; readonly payloadLength: number }
+  | { readonly is: 'damaged'; readonly reason: string };
+
+/**
+ * Reads the whole object under `key` and compares it with `content`: identical only if its payload matches its
+ * label, the label's fingerprint is ours, and its signature is trusted where that is configured.
+ * Errors: StorageError, `absent` where there is no such object.
+ */
+export async function compareHeld(
+  archive: Archive,
+  key: string,
+  content: Content,
+  trusted: TrustedKeys | undefined,
+  deadline: Deadline,
+): Promise<Held> {
+  try {
+    return await readObject(archive.storage, key, deadline, async (object): Promise<Held> => {
+      const found = await inspect(object.bytes, { name: content.name, systemId: content.systemId }, trusted);
+      if (!found.payloadMatches) return { is: 'damaged', reason: 'its payload does not match its label' };
+      const { fingerprint, payloadLength } = found.label;
+      const what = { fingerprint, payloadLength, info: object.info };
+      if (fingerprint !== content.fingerprint) return { is: 'different', ...what };
+      return found.trust === 'untrusted' ? { is: 'unsigned', ...what } : { is: 'identical' };
+    });
+  } catch (error) {
+    if (error instanceof Failure && error.kind === 'invalid') return { is: 'damaged', reason: error.message };
+    throw error;
+  }
+}

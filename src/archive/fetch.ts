@@ -1,0 +1,79 @@
+import { Failure } from '../exit.ts';
+import type { OpenKeys } from '../seal/keys.ts';
+import { unseal } from '../seal/unseal.ts';
+import type { Deadline } from '../storage/deadline.ts';
+import { StorageError } from '../storage/errors.ts';
+import type { SystemId } from '../wal/control.ts';
+import { objectKey } from '../wal/keys.ts';
+import type { WalName } from '../wal/name.ts';
+import { asFailure, type Archive } from './archives.ts';
+import { readObject } from './read.ts';
+
+/** Where fetched bytes go until all of them are proven. */
+export interface Landing {
+  /** Forgets what was written so far: the object is read again, or the next archive's. */
+  restart(): void;
+  write(bytes: Uint8Array): void;
+}
+
+export interface Wanted {
+  readonly name: WalName;
+  readonly systemId: SystemId;
+}
+
+/** One archive's answer that is neither the file nor 'absent'. */
+export interface ArchiveFailure {
+  readonly archive: Archive;
+  readonly failure: Failure;
+}
+
+/** `failures` are the archives, in order, that could not say whether, or not what. */
+export type Fetched = { readonly found: Archive | undefined; readonly failures: readonly ArchiveFailure[] };
+
+/**
+ * Asks the archives in order for the file and writes the first right one to `landing`. An archive that fails, or
+ * whose object is corrupt or untrusted, is passed over and reported. Nothing found and no failure means that each
+ * archive itself said 'no such object'. Throws only what `landing` throws.
+ */
+export async function fetchFirst(
+  archives: readonly Archive[],
+  wanted: Wanted,
+  keys: OpenKeys,
+  landing: Landing,
+  deadline: Deadline,
+): Promise<Fetched> {
+  const failures: ArchiveFailure[] = [];
+  for (const archive of archives) {
+    try {
+      if (await fetchFrom(archive, wanted, keys, landing, deadline)) return { found: archive, failures };
+    } catch (error) {
+      const failure = asFailure(error, archive.storage.url);
+      if (failure.kind === 'unwritable') throw failure;
+      failures.push({ archive, failure });
+    }
+  }
+  return { found: undefined, failures };
+}
+
+/** Whether the archive had it; false only on the store's own word. */
+async function fetchFrom(
+  archive: Archive,
+  wanted: Wanted,
+  keys: OpenKeys,
+  landing: Landing,
+  deadline: Deadline,
+): Promise<boolean> {
+  try {
+    await readObject(archive.storage, objectKey(wanted.systemId, wanted.name), deadline, async (object) => {
+      landing.restart();
+      await unseal(object.bytes, wanted, keys, (bytes) => landing.write(bytes));
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === 'absent') return false;
+    if (error instanceof Failure && error.kind !== 'unwritable') {
+      throw new Failure(error.kind, `archive ${archive.storage.url}: ${error.message}`, { hint: error.hint, cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+
+import { Failure } from '../exit.ts';
+import type { Signer } from '../seal/ed25519.ts';
+import {
+  parseIdentities,
+  parseRecipient,
+  parseSigner,
+  parseTrusted,
+  type KeyFile,
+  type OpenKeys,
+  type SealKeys,
+  type TrustedKeys,
+} from '../seal/keys.ts';
+import type { Settings } from '../settings/schema.ts';
+
+/** What a push needs: public keys, the signing key, and whose signature counts when an object exists already. */
+export interface PushKeys extends SealKeys {
+  readonly trusted: TrustedKeys | undefined;
+}
+
+/** Loads what a push needs. Errors: Failure `usage`, never with a secret in it. */
+export async function loadPushKeys(settings: Settings): Promise<PushKeys> {
+  const { encryption } = settings;
+  const recipients = encryption.kind === 'age' ? encryption.recipients.map(parseRecipient) : [];
+  const signer = await loadSigner(settings);
+  return { recipients, ...(signer && { signer }), trusted: await loadTrusted(settings, signer) };
+}
+
+/** Loads what a fetch needs. That no identity is set is a failure only when an encrypted object is met. */
+export async function loadOpenKeys(settings: Settings): Promise<OpenKeys> {
+  const { encryption } = settings;
+  const file = encryption.kind === 'age' ? encryption.identityFile : undefined;
+  const identities = file === undefined ? [] : parseIdentities(await readKeyFile(file), file);
+  // The host's own signing key is needed only where its signature would be asked for.
+  const signer = settings.signing.trusted === undefined ? undefined : await loadSigner(settings);
+  return { identities, trusted: await loadTrusted(settings, signer) };
+}
+
+async function loadSigner({ signing }: Settings): Promise<Signer | undefined> {
+  if (signing.keyFile === undefined) return undefined;
+  return parseSigner(await readKeyFile(signing.keyFile), signing.keyFile);
+}
+
+async function loadTrusted({ signing }: Settings, own: Signer | undefined): Promise<TrustedKeys | undefined> {
+  if (signing.trusted === undefined) return undefined;
+  const files = signing.trusted.map(async (path): Promise<KeyFile> => ({ path, text: await readKeyFile(path) }));
+  return parseTrusted(await Promise.all(files), own);
+}
+
+async function readKeyFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new Failure('usage', `cannot read the key file ${path}: ${code}`, {
+      hint: 'The user that PostgreSQL runs as must be able to read it.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,96 @@
+import { Failure } from '../exit.ts';
+import type { TrustedKeys } from '../seal/keys.ts';
+import type { Sealed } from '../seal/seal.ts';
+import type { Deadline } from '../storage/deadline.ts';
+import { StorageError } from '../storage/errors.ts';
+import { asFailure, type Archive } from './archives.ts';
+import { compareHeld, type Content, type Held } from './compare.ts';
+import { damaged, isStored } from './verify.ts';
+
+/** How a file is stored, the same for every archive. */
+export interface PlaceOptions {
+  readonly verify: 'checksum' | 'readback';
+  /** Undefined: signatures are not demanded. */
+  readonly trusted: TrustedKeys | undefined;
+  readonly deadline: Deadline;
+}
+
+/** What was true of the archive when `place` returned; in either case it holds exactly this content. */
+export type Placed = 'stored' | 'identical';
+
+/**
+ * Stores a sealed file under `key`, once: created only if absent, then verified; or proves that the archive holds
+ * the same content already. Nothing is ever overwritten.
+ * Errors: Failure `different` where another content has the name, `damaged` where what lies there is corrupt, and
+ * what the store's errors mean.
+ */
+export async function place(
+  archive: Archive,
+  key: string,
+  content: Content,
+  sealed: Sealed,
+  options: PlaceOptions,
+): Promise<Placed> {
+  try {
+    if (!(await create(archive, key, sealed, options.deadline))) return await proveIdentical(archive, key, content, options);
+    if (await isStored(archive, key, sealed, options.verify, options.deadline)) return 'stored';
+    // A store whose conditional PUT is not atomic lets a racing writer win after us: look at what it left.
+    return await proveIdentical(archive, key, content, options);
+  } catch (error) {
+    throw asDamage(error, archive, key);
+  }
+}
+
+/** After an upload, an object that is gone or contradicts itself is damage in the archive, not a fault of our file. */
+function asDamage(error: unknown, archive: Archive, key: string): Failure {
+  if (error instanceof StorageError && (error.kind === 'corrupt' || error.kind === 'absent')) {
+    return damaged(archive, key, error.message);
+  }
+  return asFailure(error, archive.storage.url);
+}
+
+/** Whether the object was created: false where the key is taken, by anybody, ourselves with a lost response included. */
+async function create(archive: Archive, key: string, sealed: Sealed, deadline: Deadline): Promise<boolean> {
+  try {
+    await archive.storage.create(key, sealed.body, deadline);
+    return true;
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === 'exists') return false;
+    throw error;
+  }
+}
+
+async function proveIdentical(archive: Archive, key: string, content: Content, options: PlaceOptions): Promise<'identical'> {
+  const held = await compareHeld(archive, key, content, options.trusted, options.deadline);
+  switch (held.is) {
+    case 'identical':
+      return 'identical';
+    case 'damaged':
+      throw damaged(archive, key, held.reason);
+    case 'unsigned':
+    case 'different':
+      throw refusal(archive, key, content, held);
+  }
+}
+
+/** The message of a refusal: both sides, then the likely causes with the most frequent one first. */
+function refusal(archive: Archive, key: string, content: Content, held: Exclude<Held, { is: 'identical' | 'damaged' }>): Failure {
+  const there = `fingerprint ${held.fingerprint}, ${held.payloadLength} bytes sealed, stored ${held.info.modified.toISOString()}`;
+  if (held.is === 'unsigned') {
+    return new Failure(
+      'different',
+      `archive ${archive.storage.url} holds ${key} with this content, but no trusted key signed it (${there})`,
+      { hint: 'If it was pushed before signing was set up, or by a host whose key is not listed, add that public key to [signing] trusted; else somebody else wrote it.' },
+    );
+  }
+  return new Failure(
+    'different',
+    `archive ${archive.storage.url} holds a different file named ${content.name.name}: there ${there}; here fingerprint ${content.fingerprint}`,
+    {
+      hint:
+        'Likely causes: a copy of this cluster (a clone, a restored or a twice promoted copy) archives to the same place: give it a prefix of its own, or mode = "fetch"; ' +
+        'this server was rolled back to a snapshot; pg_resetwal was run. Nothing was overwritten. When it is clear that the file here is the one that is not needed there, ' +
+        `"walseal set-aside pg_wal/${content.name.name}" keeps it under aside/ and lets archiving go on.`,
+    },
+  );
+}

@@ -1,0 +1,128 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { findLater, gapFailure, proveSomethingThere } from '../archive/absence.ts';
+import { openArchives, type Archive } from '../archive/archives.ts';
+import { fetchFirst, type Wanted } from '../archive/fetch.ts';
+import { loadOpenKeys } from '../archive/keyring.ts';
+import { onlySystem, requireSystemId } from '../archive/systems.ts';
+import { Failure, type Outcome } from '../exit.ts';
+import { locateDataDirectory, readControlFile } from '../server/data-directory.ts';
+import { LandingFile } from '../server/landing-file.ts';
+import { failureColumn } from '../server/signals.ts';
+import { loadSettings } from '../settings/load.ts';
+import type { Settings } from '../settings/schema.ts';
+import { Deadline } from '../storage/deadline.ts';
+import type { SystemId } from '../wal/control.ts';
+import { parseWalName, type WalName } from '../wal/name.ts';
+import type { Io } from './io.ts';
+
+export interface FetchOptions {
+  readonly config?: string;
+  readonly pgdata?: string;
+  readonly systemId?: string;
+}
+
+/** A gap may be an upload that is under way: it is looked at this often again, this far apart. */
+const GAP_CHECKS = 3;
+const GAP_CHECK_INTERVAL_MS = 3_300;
+
+/**
+ * restore_command: brings the WAL file `nameText` to `path`. 'done' means that the right file, whole, lies there;
+ * 'absent' that every archive proved that there is no such file. Everything else is thrown as a Failure, and then
+ * nothing lies at `path`.
+ */
+export async function fetch(nameText: string, path: string, options: FetchOptions, io: Io): Promise<Outcome> {
+  const name = parseWalName(nameText);
+  if (name === undefined) throw new Failure('usage', `"${nameText}" is not the name of a WAL file`, { hint: USAGE });
+  const settings = await loadSettings(options.config, process.env);
+  io.onPromote(settings.fetch.onPromote);
+  const deadline = fetchDeadline(settings, name);
+  io.endsWithin(deadline.remainingMs());
+  const archives = await openArchives(settings.archives);
+  try {
+    const keys = await loadOpenKeys(settings);
+    const dataDirectory = locateDataDirectory({ ...options, walPath: path }, process.cwd());
+    const wanted = { name, systemId: await chooseSystem(options, dataDirectory, archives, deadline) };
+    const landing = new LandingFile(path);
+    io.onAbandon(() => landing.discard());
+    try {
+      for (let checks = 0; ; checks += 1) {
+        const { found, failures } = await fetchFirst(archives, wanted, keys, landing, deadline);
+        if (found !== undefined) {
+          for (const { failure } of failures) io.warn(`${failure.message}; taken from archive ${found.storage.url}`);
+          landing.commit(() => io.stillWanted());
+          return 'done';
+        }
+        const [first, ...others] = failures;
+        if (first !== undefined) {
+          for (const { failure } of others) io.warn(failure.message);
+          throw unanswered(name, first.failure, settings);
+        }
+        const gap = await provenAbsent(archives, wanted, settings, dataDirectory, deadline, io);
+        if (gap === undefined) return 'absent';
+        if (checks === GAP_CHECKS) throw gap;
+        await deadline.wait(GAP_CHECK_INTERVAL_MS);
+      }
+    } finally {
+      landing.discard();
+    }
+  } finally {
+    deadline.close();
+    for (const archive of archives) archive.storage.close();
+  }
+}
+
+const USAGE = 'restore_command = \'wal-fetch "%f" "%p"\' passes the name first and the path last.';
+
+/** Which cluster: as named, else the data directory's, else the only one in the archives. */
+async function chooseSystem(
+  options: FetchOptions,
+  dataDirectory: string,
+  archives: readonly Archive[],
+  deadline: Deadline,
+): Promise<SystemId> {
+  if (options.systemId !== undefined) return requireSystemId(options.systemId);
+  const isDataDirectory = options.pgdata !== undefined || existsSync(join(dataDirectory, 'global', 'pg_control'));
+  return isDataDirectory ? (await readControlFile(dataDirectory)).systemId : onlySystem(archives, deadline);
+}
+
+/**
+ * Each archive has said 'no such object'. On a standby that is enough: the server asks again. A recovery would end
+ * here and open the database, so the other proofs are made. Returns the gap that contradicts, if any.
+ */
+async function provenAbsent(
+  archives: readonly Archive[],
+  wanted: Wanted,
+  settings: Settings,
+  dataDirectory: string,
+  deadline: Deadline,
+  io: Io,
+): Promise<Failure | undefined> {
+  if (failureColumn('.', settings.fetch.onPromote) === 'standby') return undefined;
+  if (!settings.fetch.allowEmpty) await proveSomethingThere(archives, wanted.systemId, deadline);
+  if (existsSync(join(dataDirectory, 'pg_wal', wanted.name.name))) return undefined;
+  const gap = await findLater(archives, wanted, deadline);
+  if (gap === undefined) return undefined;
+  const failure = gapFailure(wanted.name, gap);
+  if (settings.fetch.onGap === 'stop') return failure;
+  io.warn(`${failure.message}; on_gap = "end" accepts the loss`);
+  return undefined;
+}
+
+/** The first archive that did not say 'absent' decides, and the message tells how to leave it out. */
+function unanswered(name: WalName, failure: Failure, settings: Settings): Failure {
+  if (settings.archives.length === 1 || failure.kind !== 'unreachable') return failure;
+  const hint = 'To recover without this archive, remove its [[archive]] block from the settings of this server.';
+  return new Failure(failure.kind, `${name.name} is not proven absent: ${failure.message}`, {
+    hint: [failure.hint, hint].filter(Boolean).join(' '),
+    cause: failure,
+  });
+}
+
+/** A recovery may wait long, a standby only briefly: while we wait, it does not try streaming. */
+function fetchDeadline(settings: Settings, name: WalName): Deadline {
+  const { deadlineMs, standbyDeadlineMs, onPromote } = settings.fetch;
+  const standby = failureColumn('.', onPromote) === 'standby';
+  return new Deadline(deadlineMs, { what: `fetch of ${name.name}`, ...(standby && { idleMs: standbyDeadlineMs }) });
+}
