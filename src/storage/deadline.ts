@@ -19,8 +19,11 @@ export interface DeadlineOptions {
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #waiting = new Set<(error: StorageError) => void>();
+  readonly #children = new Set<Deadline>();
   readonly #what: string;
   readonly #idleMs: number;
+  #parent: Deadline | undefined;
+  #onProgress: (() => void) | undefined;
   #startedAt = performance.now();
   #endsAt: number;
   #idleSince = performance.now();
@@ -36,6 +39,19 @@ export class Deadline {
     this.#arm();
   }
 
+  /**
+   * A deadline for a part of the work: it ends with this one at the latest, or alone, by `expire`. Its progress is
+   * progress of this one too, and is told to `onProgress`.
+   */
+  child(onProgress: () => void): Deadline {
+    const child = new Deadline(Infinity, { what: this.#what });
+    child.#parent = this;
+    child.#onProgress = onProgress;
+    if (this.#error) child.expire(this.#error);
+    else this.#children.add(child);
+    return child;
+  }
+
   /** Aborts when a limit passes; its reason is the StorageError. */
   get signal(): AbortSignal {
     return this.#controller.signal;
@@ -44,6 +60,8 @@ export class Deadline {
   /** Something arrived: the idle limit starts anew. */
   progress(): void {
     this.#idleSince = performance.now();
+    this.#onProgress?.();
+    this.#parent?.progress();
   }
 
   /** Leaves at most so many milliseconds from now on. It never lengthens. */
@@ -57,7 +75,8 @@ export class Deadline {
 
   /** Milliseconds until the total limit; 0 when a limit has passed. */
   remainingMs(): number {
-    return this.#error ? 0 : Math.max(0, this.#endsAt - performance.now());
+    const own = this.#error ? 0 : Math.max(0, this.#endsAt - performance.now());
+    return this.#parent ? Math.min(own, this.#parent.remainingMs()) : own;
   }
 
   /** Settles as `promise` does, or rejects when a limit passes first; then `promise` is left to itself. */
@@ -92,6 +111,8 @@ export class Deadline {
     clearTimeout(this.#timer);
     for (const reject of this.#waiting) reject(error);
     this.#waiting.clear();
+    for (const child of this.#children) child.expire(error);
+    this.#children.clear();
     this.#controller.abort(error);
   }
 
@@ -99,16 +120,20 @@ export class Deadline {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#children.clear();
+    if (this.#parent) this.#parent.#children.delete(this);
   }
 
   #wait(reject: (error: StorageError) => void): void {
     this.#waiting.add(reject);
     this.#timer?.ref();
+    if (this.#parent) this.#parent.#wait(reject);
   }
 
   #unwait(reject: (error: StorageError) => void): void {
     this.#waiting.delete(reject);
     if (this.#waiting.size === 0) this.#timer?.unref();
+    if (this.#parent) this.#parent.#unwait(reject);
   }
 
   /** One timer for both limits. `progress()` only notes the time, so that it costs nothing for each piece of a body. */
@@ -116,7 +141,7 @@ export class Deadline {
     clearTimeout(this.#timer);
     const now = performance.now();
     const nextAt = Math.min(this.#endsAt, this.#idleSince + this.#idleMs);
-    if (this.#error) return;
+    if (this.#error || nextAt === Infinity) return;
     if (now >= nextAt) {
       this.expire(this.#passed(now));
       return;

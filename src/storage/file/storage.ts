@@ -1,39 +1,62 @@
 import type { Deadline } from '../deadline.ts';
-import { StorageError } from '../errors.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from '../storage.ts';
+import { createObject, type Durable } from './create.ts';
+import { deleteObjects } from './delete.ts';
+import { nodeDisk, type Disk } from './disk.ts';
+import { listObjects } from './list.ts';
+import { getObject, headObject } from './read.ts';
+import { Root } from './root.ts';
+import { sweep } from './temporary.ts';
+import { directoryOf } from './url.ts';
 
 export interface FileOptions {
-  /** The root must lie on another device than its parent. */
+  /** The root must lie on another device than its parent: it is a mount point. */
   readonly mounted: boolean;
+  /** Given by tests. */
+  readonly disk?: Disk;
 }
 
-/** An archive in a directory. */
+/**
+ * An archive in a directory: a local disk or NFS. Nothing of it is cached between calls but which directories are
+ * known to survive a crash.
+ */
 export class FileStorage implements Storage {
   readonly url: string;
+  readonly #root: Root;
+  readonly #durable: Durable = new Set();
+  #swept = false;
 
-  constructor(url: string, _options: FileOptions) {
+  /** Errors: StorageError `configuration` where the URL names no directory. It need not exist yet. */
+  constructor(url: string, options: FileOptions) {
     this.url = url;
+    this.#root = new Root(options.disk ?? nodeDisk, directoryOf(url), options);
   }
 
-  create(_key: string, _body: Body, _deadline: Deadline): Promise<void> {
-    return Promise.reject(new StorageError('unreachable', this.url));
+  async create(key: string, body: Body, deadline: Deadline): Promise<void> {
+    const { modifiedMs } = await createObject(this.#root, key, body, deadline, this.#durable);
+    if (this.#swept) return;
+    this.#swept = true;
+    // Not waited for: what others left behind neither delays nor fails this.
+    void sweep(this.#root, modifiedMs);
   }
 
-  get(_key: string, _deadline: Deadline): Promise<StoredObject> {
-    return Promise.reject(new StorageError('unreachable', this.url));
+  get(key: string, deadline: Deadline): Promise<StoredObject> {
+    return getObject(this.#root, key, deadline);
   }
 
-  head(_key: string, _deadline: Deadline): Promise<ObjectInfo> {
-    return Promise.reject(new StorageError('unreachable', this.url));
+  head(key: string): Promise<ObjectInfo> {
+    return headObject(this.#root, key);
   }
 
-  list(_prefix: string, _options: ListOptions, _deadline: Deadline): AsyncIterable<readonly ListedObject[]> {
-    throw new StorageError('unreachable', this.url);
+  list(prefix: string, options: ListOptions, deadline: Deadline): AsyncIterable<readonly ListedObject[]> {
+    return listObjects(this.#root, prefix, options, deadline);
   }
 
-  delete(_keys: readonly string[], _deadline: Deadline): Promise<void> {
-    return Promise.reject(new StorageError('unreachable', this.url));
+  delete(keys: readonly string[], deadline: Deadline): Promise<void> {
+    return deleteObjects(this.#root, keys, deadline);
   }
 
-  close(): void {}
+  close(): void {
+    // No connection, and no descriptor beyond a call.
+  }
 }

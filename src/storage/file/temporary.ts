@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import type { Deadline } from '../deadline.ts';
+import type { Body } from '../storage.ts';
+import { codeOf, doing, fault } from './faults.ts';
+import { TEMPORARY, type Root } from './root.ts';
+
+/** Write this much at once; a piece is never copied for it. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** What one call takes at most (IOV_MAX). */
+const BATCH_PIECES = 1_024;
+const NAME = /^[0-9]+\.[0-9a-f]{24}\.part$/;
+/** Nobody works on one for so long: every work has a deadline. */
+const STALE_MS = 24 * 60 * 60 * 1_000;
+/** Removes no more at a time: it must not slow a push down. */
+const SWEEP_LIMIT = 8;
+
+/** A whole, synced file that has no final name yet. */
+export interface Temporary {
+  readonly path: string;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** By the file server's own clock. */
+  readonly modifiedMs: number;
+}
+
+/** Writes and syncs a body under a name that nobody else uses. Where that fails, nothing is left behind. */
+export async function writeTemporary(root: Root, body: Body, deadline: Deadline): Promise<Temporary> {
+  const path = `${root.path}/${TEMPORARY}/${String(process.pid)}.${randomBytes(12).toString('hex')}.part`;
+  const file = await open(root, path);
+  try {
+    await writeAll(file, path, body, deadline);
+    await doing(`sync ${path}`, file.sync());
+    const { dev, ino, mtimeMs } = await doing(`look at ${path}`, file.stat({ bigint: true }));
+    await doing(`close ${path}`, file.close());
+    return { path, dev, ino, modifiedMs: Number(mtimeMs) };
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await removeTemporary(root, path);
+    throw error;
+  }
+}
+
+/** Removes a temporary file; where that fails, a later sweep does. */
+export async function removeTemporary(root: Root, path: string): Promise<void> {
+  await root.disk.unlink(path).catch(() => undefined);
+}
+
+/** Removes a few of the files that ended processes left. `nowMs` is the file server's clock. It never throws. */
+export async function sweep(root: Root, nowMs: number): Promise<void> {
+  const directory = `${root.path}/${TEMPORARY}`;
+  const names = await root.disk.readdir(directory).catch(() => []);
+  let removed = 0;
+  for (const name of names) {
+    if (removed === SWEEP_LIMIT) return;
+    if (!NAME.test(name)) continue;
+    const path = `${directory}/${name}`;
+    const stats = await root.disk.lstat(path).catch(() => undefined);
+    if (stats === undefined || nowMs - stats.mtimeMs < STALE_MS) continue;
+    await removeTemporary(root, path);
+    removed += 1;
+  }
+}
+
+async function open(root: Root, path: string): Promise<FileHandle> {
+  try {
+    return await root.disk.open(path, 'wx', 0o640);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw fault(error, `create ${path}`);
+  }
+  await makeDirectory(root);
+  return doing(`create ${path}`, root.disk.open(path, 'wx', 0o640));
+}
+
+async function makeDirectory(root: Root): Promise<void> {
+  const directory = `${root.path}/${TEMPORARY}`;
+  try {
+    await root.disk.mkdir(directory, 0o750);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw fault(error, `make ${directory}`);
+  }
+}
+
+async function writeAll(file: FileHandle, path: string, body: Body, deadline: Deadline): Promise<void> {
+  let batch: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body.open()) {
+    deadline.signal.throwIfAborted();
+    if (piece.length === 0) continue;
+    batch.push(piece);
+    bytes += piece.length;
+    if (bytes < BATCH_BYTES && batch.length < BATCH_PIECES) continue;
+    await writeBatch(file, path, batch);
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) await writeBatch(file, path, batch);
+  deadline.signal.throwIfAborted();
+}
+
+/** A write may take only a part, as just before a disk is full. */
+async function writeBatch(file: FileHandle, path: string, batch: readonly Uint8Array[]): Promise<void> {
+  let left = batch;
+  while (left.length > 0) {
+    const { bytesWritten } = await doing(`write ${path}`, file.writev(left));
+    left = after(left, bytesWritten);
+  }
+}
+
+function after(pieces: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  const left: Uint8Array[] = [];
+  let skip = bytes;
+  for (const piece of pieces) {
+    if (skip < piece.length) left.push(piece.subarray(skip));
+    skip = Math.max(0, skip - piece.length);
+  }
+  return left;
+}
