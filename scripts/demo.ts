@@ -1,0 +1,75 @@
+/**
+ * The story of a database that is lost and comes back, on a real server. scripts/demo prepares what this needs and
+ * runs it. Each claim is checked: the first that does not hold ends the demo with status 1 and the server's log.
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { openWithoutUs } from './demonstration/formats.ts';
+import { loseEverything, recover } from './demonstration/recovery.ts';
+import { refusals } from './demonstration/refusals.ts';
+import { logTail } from './demonstration/server.ts';
+import { Stage } from './demonstration/stage.ts';
+import { checksHeld, complain, NotAsTold, say } from './demonstration/tell.ts';
+import { setUp, workAndBackUp } from './demonstration/work.ts';
+
+const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
+/** By what a user ends us, and the statuses that a shell gives to such an end. */
+const ENDED_BY = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const isKept = process.argv.includes('--keep');
+process.exitCode = 1;
+await demo();
+
+async function demo(): Promise<void> {
+  const begin = Date.now();
+  const stage = new Stage();
+  for (const [signal, status] of Object.entries(ENDED_BY)) {
+    process.once(signal, () => {
+      complain(`ended by ${signal}`);
+      stage.clear();
+      process.exit(status);
+    });
+  }
+  try {
+    stage.prepare(join(CHECKOUT, 'node_modules/pg18/native'), join(CHECKOUT, 'dist'));
+    await tell(stage);
+  } catch (error) {
+    const log = logTail(stage);
+    complain(error instanceof NotAsTold ? error.message : String(error instanceof Error ? error.stack : error));
+    if (log !== '') complain(`The end of the server's log:\n${log}`);
+    stage.clear();
+    return;
+  }
+  const seconds = Math.round((Date.now() - begin) / 1000);
+  if (isKept) {
+    howToGoOn(stage);
+  } else {
+    stage.clear();
+    say(`\n${stage.directory} and its processes are gone.`);
+  }
+  say(`${checksHeld()} checks held, in ${seconds} s.`);
+  process.exitCode = 0;
+}
+
+async function tell(stage: Stage): Promise<void> {
+  await setUp(stage);
+  const before = await workAndBackUp(stage);
+  await refusals(before, stage);
+  await loseEverything(stage);
+  await recover(before, stage);
+  await openWithoutUs(before, stage);
+}
+
+function howToGoOn(stage: Stage): void {
+  const { directory, env } = stage;
+  say(`
+The recovered server is still running. To look at it, or to run the commands above by hand:
+  cd ${directory}
+  export PATH=${env['PATH'] ?? ''} WALSEAL_CONFIG=${env['WALSEAL_CONFIG'] ?? ''}
+  psql -h ${stage.path('socket')} -U demo postgres${stage.user === undefined ? '' : `\n(the files belong to user ${stage.user.name}; as root, read them freely and run what writes as that user)`}
+To stop and remove all of it:
+  kill -INT "$(head -n 1 ${stage.path('data/postmaster.pid')})"
+  rm -rf ${directory}
+`);
+}
