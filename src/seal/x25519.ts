@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, diffieHellman, randomBytes, type KeyObject } from 'node:crypto';
 
 import { decodeBech32, encodeBech32 } from './bech32.ts';
 
@@ -45,10 +45,14 @@ export class X25519Identity {
   }
 }
 
+/** A new identity, for one use. */
+export function newIdentity(): X25519Identity {
+  return new X25519Identity(randomBytes(KEY_BYTES));
+}
+
 /** A new identity in its textual form, and its recipient. */
 export function createIdentity(): { identity: string; recipient: string } {
-  const { privateKey } = generateKeyPairSync('x25519');
-  const secret = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-KEY_BYTES);
+  const secret = randomBytes(KEY_BYTES);
   return { identity: encodeBech32(IDENTITY_PREFIX, secret), recipient: new X25519Identity(secret).recipient.text };
 }
 

@@ -1,0 +1,57 @@
+/** A stream of bytes of which a head is looked at first, and the rest passed on. */
+export class Pieces {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  #pending: Uint8Array | undefined;
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#iterator = source[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Takes the head whose length `measure` finds in the bytes so far; undefined means that it needs more. Where the
+   * stream ends before, or the head would be longer than `limit` bytes, the answer is undefined.
+   */
+  async takeHead(limit: number, measure: (bytes: Buffer) => number | undefined): Promise<Buffer | undefined> {
+    const buffer = Buffer.allocUnsafe(limit);
+    let filled = 0;
+    for (;;) {
+      const length = measure(buffer.subarray(0, filled));
+      if (length !== undefined && length <= filled) {
+        this.#push(buffer.subarray(length, filled));
+        return buffer.subarray(0, length);
+      }
+      const piece = filled === limit || (length ?? 0) > limit ? undefined : await this.#next();
+      if (piece === undefined) return undefined;
+      const part = piece.subarray(0, limit - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      this.#push(piece.subarray(part.length));
+    }
+  }
+
+  /** All that was not taken. */
+  async *rest(): AsyncGenerator<Uint8Array> {
+    for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) yield piece;
+  }
+
+  /** Tells the source that nothing more is wanted. */
+  async close(): Promise<void> {
+    await this.#iterator.return?.();
+  }
+
+  /** Puts bytes back in front of what is still to come. */
+  #push(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#pending = this.#pending === undefined ? bytes : Buffer.concat([bytes, this.#pending]);
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const pending = this.#pending;
+    if (pending !== undefined) {
+      this.#pending = undefined;
+      return pending;
+    }
+    const result = await this.#iterator.next();
+    return result.done ? undefined : result.value;
+  }
+}

@@ -1,0 +1,96 @@
+import { hkdfSync } from 'node:crypto';
+
+import { chacha } from '#chacha';
+
+import { TAG_BYTES, type Aead } from './chacha.ts';
+import { invalid } from './invalid.ts';
+
+/**
+ * STREAM, the payload of an age file: chunks of 64 KiB, each under a nonce that counts them and marks the last, so
+ * that none can be cut off, swapped or added. C2SP age specification, "Payload".
+ */
+
+const CHUNK_BYTES = 64 * 1024;
+const NONCE_BYTES = 12;
+/** Enough that all threads have work; it bounds the memory. */
+const CHUNKS_AT_ONCE = 16;
+
+/** Bytes of the random nonce that leads a payload. */
+export const PAYLOAD_NONCE_BYTES = 16;
+
+/** The key of one payload. */
+export async function payloadKey(fileKey: Uint8Array, payloadNonce: Uint8Array): Promise<Aead> {
+  return chacha.importKey(new Uint8Array(hkdfSync('sha256', fileKey, payloadNonce, 'payload', 32)));
+}
+
+/** The chunks of a plaintext that is not empty. */
+export async function* encryptChunks(key: Aead, plaintext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let index = 0;
+  for await (const { bytes, last } of batches(plaintext, CHUNK_BYTES * CHUNKS_AT_ONCE)) {
+    const chunks = split(bytes, CHUNK_BYTES);
+    const first = index;
+    index += chunks.length;
+    yield* await Promise.all(
+      chunks.map((chunk, i) => key.encrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
+    );
+  }
+}
+
+/** The plaintext, each piece authenticated. The end is reached only after the last chunk. Errors: Failure `invalid`. */
+export async function* decryptChunks(key: Aead, ciphertext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let index = 0;
+  for await (const { bytes, last } of batches(ciphertext, (CHUNK_BYTES + TAG_BYTES) * CHUNKS_AT_ONCE)) {
+    const chunks = split(bytes, CHUNK_BYTES + TAG_BYTES);
+    const first = index;
+    index += chunks.length;
+    const opened = await Promise.all(
+      chunks.map((chunk, i) => key.decrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
+    );
+    for (const [i, plaintext] of opened.entries()) {
+      if (plaintext === undefined)
+        throw invalid(`chunk ${first + i} of the payload is not authentic, or the payload is cut there`);
+      if (plaintext.length === 0 && first + i > 0) throw invalid('payload ends with an empty chunk');
+      yield plaintext;
+    }
+  }
+}
+
+/** Big-endian counter in 11 bytes, then 1 for the last chunk. */
+function chunkNonce(index: number, last: boolean): Uint8Array {
+  const nonce = Buffer.alloc(NONCE_BYTES);
+  nonce.writeUIntBE(index, NONCE_BYTES - 1 - 6, 6);
+  nonce.writeUInt8(last ? 1 : 0, NONCE_BYTES - 1);
+  return nonce;
+}
+
+/** At least one part: of nothing, an empty one. */
+function split(bytes: Uint8Array, size: number): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at === 0 || at < bytes.length; at += size) parts.push(bytes.subarray(at, at + size));
+  return parts;
+}
+
+/**
+ * The bytes again in batches of exactly `size`, the last one shorter or not; which one is last is known because a
+ * batch is held until a byte follows. A batch is valid until the next one is asked for.
+ */
+async function* batches(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<{ bytes: Uint8Array; last: boolean }> {
+  const batch = Buffer.allocUnsafe(size);
+  let filled = 0;
+  for await (const piece of source) {
+    for (let rest = piece; rest.length > 0;) {
+      if (filled === size) {
+        yield { bytes: batch, last: false };
+        filled = 0;
+      }
+      const part = rest.subarray(0, size - filled);
+      batch.set(part, filled);
+      filled += part.length;
+      rest = rest.subarray(part.length);
+    }
+  }
+  yield { bytes: batch.subarray(0, filled), last: true };
+}
