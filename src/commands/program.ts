@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
 
+import manifest from '../../package.json' with { type: 'json' };
 import { Failure, type Outcome } from '../exit.ts';
 import type { Io } from './io.ts';
-import { VERSION } from './version.ts';
 
 /**
  * Runs one command line. `argv` starts with the verb: the server's `wal-push`, `wal-fetch`, `wal-prune`, or an
@@ -47,7 +47,7 @@ function command(name: string, io: Io): Command {
 
 function walPush(io: Io, settle: Settle): Command {
   return command('wal-push', io)
-    .version(VERSION, '--version', 'print the version')
+    .version(manifest.version, '--version', 'print the version')
     .description('Stores one WAL file in the archives: compressed, encrypted, once, verified. PostgreSQL runs it as archive_command.')
     .argument('<path>', 'the file to archive, as PostgreSQL passes it for %p')
     .option(...CONFIG)
@@ -61,7 +61,7 @@ function walPush(io: Io, settle: Settle): Command {
 
 function walFetch(io: Io, settle: Settle): Command {
   return command('wal-fetch', io)
-    .version(VERSION, '--version', 'print the version')
+    .version(manifest.version, '--version', 'print the version')
     .description('Brings one WAL file back from the archives, checked to the last byte. PostgreSQL runs it as restore_command.')
     .argument('<name>', 'the file wanted, as PostgreSQL passes it for %f')
     .argument('<path>', 'where to put it, as PostgreSQL passes it for %p')
@@ -77,7 +77,7 @@ function walFetch(io: Io, settle: Settle): Command {
 
 function walseal(io: Io, settle: Settle): Command {
   const program = command('walseal', io)
-    .version(VERSION, '--version', 'print the version')
+    .version(manifest.version, '--version', 'print the version')
     .description('WAL archiving for PostgreSQL. The server runs wal-push and wal-fetch; these are the commands for operators.')
     .addHelpText('after', WALSEAL_HELP);
   program.addCommand(
