@@ -16,13 +16,17 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   const [verb, ...rest] = argv;
   const program = verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
   const own = program.name() === verb ? rest : argv;
+  if (argv.length === 0) {
+    program.outputHelp();
+    throw new Failure('usage', 'no command was given');
+  }
   try {
     await program.parseAsync([...own], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 'done';
-    const fact = error.message.replace(/^error: /, '');
-    throw new Failure('usage', fact, { hint: `Run "${[program.name(), '--help'].join(' ')}" for the usage.` });
+    const fact = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+    throw new Failure('usage', fact, { hint: `"${program.name()} --help" shows the usage.` });
   }
   return outcome;
 }
