@@ -1,0 +1,149 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+import { loadSettings, pushArchives } from '../../src/settings/load.ts';
+import { LEAST, load, refusal, settingsFile } from './write.ts';
+
+describe('which file is read', () => {
+  test('--config goes before $WALSEAL_CONFIG', async () => {
+    const [one, other] = [settingsFile(LEAST), settingsFile(LEAST)];
+    expect((await loadSettings(one, { WALSEAL_CONFIG: other })).path).toBe(one);
+    expect((await loadSettings(undefined, { WALSEAL_CONFIG: other })).path).toBe(other);
+  });
+
+  test('a file that is not there is named, with what chose it', async () => {
+    await expect(loadSettings('/nowhere/x.toml', {})).rejects.toThrow('/nowhere/x.toml (named by --config): ENOENT');
+    await expect(loadSettings(undefined, { WALSEAL_CONFIG: '/nowhere/y' })).rejects.toThrow(
+      '/nowhere/y (named by $WALSEAL_CONFIG)',
+    );
+    const directory = dirname(settingsFile(LEAST));
+    await expect(loadSettings(directory, {})).rejects.toThrow('EISDIR');
+  });
+});
+
+test('the least settings, and every default', async () => {
+  const settings = await load(LEAST);
+  expect(settings).toEqual({
+    path: settings.path,
+    keepWalMs: 7 * 86_400_000,
+    strayAfterMs: 30 * 86_400_000,
+    deadlineMs: 60_000,
+    verify: 'checksum',
+    fetch: { deadlineMs: 300_000, standbyDeadlineMs: 5000, onPromote: 'stop', onGap: 'stop', allowEmpty: false },
+    archives: [{ url: 'file:///archive', scheme: 'file', required: true, mode: 'push' }],
+    encryption: { kind: 'none' },
+    signing: {},
+    compression: { level: 3 },
+    backups: [],
+  });
+});
+
+test('every key, as it is meant', async () => {
+  const settings = await load(`
+keep_backups = 2
+keep_days = 14
+keep_wal = "3d"
+stray_after = "60d"
+deadline = "90s"
+verify = "readback"
+[fetch]
+deadline = "10m"
+standby_deadline = "500ms"
+on_promote = "promote"
+on_gap = "end"
+allow_empty = true
+[[archive]]
+url = "s3://bucket/prefix/"
+region = "eu-central-1"
+endpoint = "https://s3.example.com/"
+force_path_style = true
+[[archive]]
+url = "file:///archive"
+required = false
+mode = "fetch"
+mounted = true
+[encryption]
+recipients = ["age1qqq", "age1zzz"]
+identity_file = "keys/identity.txt"
+[signing]
+key_file = "/keys/signing.pem"
+trusted = ["old.pub.pem"]
+[compression]
+level = 9
+[[backups]]
+url = "file:///backups/base/"
+[[backups]]
+history_files = "nightly*"
+[agent]
+socket = "/run/walseal.sock"
+`);
+  const directory = dirname(settings.path);
+  expect(settings).toEqual({
+    path: settings.path,
+    keepBackups: 2,
+    keepDays: 14,
+    keepWalMs: 3 * 86_400_000,
+    strayAfterMs: 60 * 86_400_000,
+    deadlineMs: 90_000,
+    verify: 'readback',
+    fetch: { deadlineMs: 600_000, standbyDeadlineMs: 500, onPromote: 'promote', onGap: 'end', allowEmpty: true },
+    archives: [
+      {
+        url: 's3://bucket/prefix',
+        scheme: 's3',
+        required: true,
+        mode: 'push',
+        region: 'eu-central-1',
+        endpoint: 'https://s3.example.com',
+        forcePathStyle: true,
+      },
+      { url: 'file:///archive', scheme: 'file', required: false, mode: 'fetch', mounted: true },
+    ],
+    encryption: { kind: 'age', recipients: ['age1qqq', 'age1zzz'], identityFile: join(directory, 'keys/identity.txt') },
+    signing: { keyFile: '/keys/signing.pem', trusted: [join(directory, 'old.pub.pem')] },
+    compression: { level: 9 },
+    backups: [
+      { kind: 'location', url: 'file:///backups/base', scheme: 'file' },
+      { kind: 'vouched', historyFiles: 'nightly*' },
+    ],
+    agentSocket: '/run/walseal.sock',
+  });
+});
+
+test('trusted = [] is something else than no trusted at all', async () => {
+  expect((await load(`${LEAST}[signing]\n`)).signing).toEqual({});
+  expect((await load(`${LEAST}[signing]\ntrusted = []\n`)).signing).toEqual({ trusted: [] });
+});
+
+test('the path of a settings file is made absolute, and key files are looked for beside it', async () => {
+  const path = settingsFile(`${LEAST}[signing]\nkey_file = "../k.pem"\n`);
+  mkdirSync(join(dirname(path), 'sub'));
+  const settings = await loadSettings(join(dirname(path), 'sub', '..', 'walseal.toml'), {});
+  expect(settings.path).toBe(path);
+  expect(settings.signing.keyFile).toBe(join(dirname(dirname(path)), 'k.pem'));
+});
+
+describe('what a push writes to', () => {
+  test('all archives that are not read-only, in order', async () => {
+    const settings = await load(
+      `${LEAST}[[archive]]\nurl = "s3://b"\nmode = "fetch"\n[[archive]]\nurl = "gs://c"\nrequired = false\n`,
+    );
+    expect(pushArchives(settings).map((archive) => archive.url)).toEqual(['file:///archive', 'gs://c']);
+  });
+
+  test.each(['mode = "fetch"', 'required = false'])('nothing where the only archive says %s', async (line) => {
+    const settings = await load(`${LEAST}${line}\n`);
+    expect(() => pushArchives(settings)).toThrow(/no archive in .*walseal.toml must have a file/);
+  });
+});
+
+test('a TOML error is told with its line and column, and without the lines around it', async () => {
+  const { fact, shown } = await refusal('deadline = "60s"\nx = AGE-SECRET-KEY-1HUSH\n');
+  expect(fact).toMatch(/walseal\.toml:2:\d+: invalid value$/);
+  expect(shown).not.toContain('HUSH');
+});
+
+test('a file that is not UTF-8 is refused', async () => {
+  expect((await refusal(Buffer.from([0x61, 0xff]))).fact).toContain('it is not UTF-8');
+});
