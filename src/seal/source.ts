@@ -9,7 +9,6 @@ import type { FileFacts } from './skippable.ts';
 export interface Source extends FileFacts {
   /** Up to this size it is read once and kept. */
   readonly inMemory: boolean;
-  /** A piece is valid until the next one is asked for. */
   read(): AsyncIterable<Uint8Array>;
 }
 

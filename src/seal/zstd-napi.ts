@@ -12,40 +12,62 @@ export const zstd: Zstd = {
     context.setParameter(CParameter.compressionLevel, level);
     context.setParameter(CParameter.checksumFlag, 1);
     context.setPledgedSrcSize(size);
+    const output = new Output();
     for await (const piece of source) {
-      let rest = piece;
-      while (rest.length > 0) {
-        const output = Buffer.allocUnsafe(OUTPUT_BYTES);
-        const [, produced, consumed] = context.compressStream2(output, rest, EndDirective.continue);
+      for (let rest = piece; rest.length > 0;) {
+        const [, produced, consumed] = context.compressStream2(output.free(), rest, EndDirective.continue);
         rest = rest.subarray(consumed);
-        if (produced > 0) yield output.subarray(0, produced);
+        if (output.fill(produced)) yield output.take();
       }
     }
     for (let pending = 1; pending > 0;) {
-      const output = Buffer.allocUnsafe(OUTPUT_BYTES);
-      const [left, produced] = context.compressStream2(output, NOTHING, EndDirective.end);
+      const [left, produced] = context.compressStream2(output.free(), NOTHING, EndDirective.end);
       pending = left;
-      if (produced > 0) yield output.subarray(0, produced);
+      if (output.fill(produced)) yield output.take();
     }
+    yield output.take();
   },
 
   async *decompress(source: AsyncIterable<Uint8Array>) {
     const context = new DCtx();
+    const output = new Output();
     for await (const piece of source) {
-      let rest = piece;
-      // A full output may mean that more of it waits inside, with no input left.
-      for (let full = true; full || rest.length > 0;) {
-        const output = Buffer.allocUnsafe(OUTPUT_BYTES);
-        const [produced, consumed] = step(context, output, rest);
+      // An output that was filled may mean that more of it waits inside, with no input left.
+      for (let rest = piece, full = true; full || rest.length > 0;) {
+        const [produced, consumed] = decompressSome(context, output.free(), rest);
         rest = rest.subarray(consumed);
-        full = produced === output.length;
-        if (produced > 0) yield output.subarray(0, produced);
+        full = output.fill(produced);
+        if (full) yield output.take();
       }
     }
+    yield output.take();
   },
 };
 
-function step(context: InstanceType<typeof DCtx>, output: Uint8Array, input: Uint8Array): [number, number] {
+/** Gathers what a context gives into pieces of one size. */
+class Output {
+  #buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+  #filled = 0;
+
+  free(): Uint8Array {
+    return this.#buffer.subarray(this.#filled);
+  }
+
+  /** Whether the piece is full. */
+  fill(bytes: number): boolean {
+    this.#filled += bytes;
+    return this.#filled === OUTPUT_BYTES;
+  }
+
+  take(): Uint8Array {
+    const piece = this.#buffer.subarray(0, this.#filled);
+    this.#buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+    this.#filled = 0;
+    return piece;
+  }
+}
+
+function decompressSome(context: InstanceType<typeof DCtx>, output: Uint8Array, input: Uint8Array): [number, number] {
   try {
     const [, produced, consumed] = context.decompressStream(output, input);
     return [produced, consumed];
