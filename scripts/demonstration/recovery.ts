@@ -20,7 +20,7 @@ export async function loseEverything(stage: Stage): Promise<void> {
   await session.close();
   await stage.must('kill -KILL "$(head -n 1 data/postmaster.pid)"');
   await stage.allGone();
-  await stage.must('rm -rf data');
+  await stage.must('rm -rf data socket/.s.PGSQL.5432*');
   check(!existsSync(stage.path('data')), 'all that is left: the base backup, the archive, the keys and settings');
 }
 

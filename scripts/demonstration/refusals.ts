@@ -20,6 +20,8 @@ export async function refusals(before: Before, stage: Stage): Promise<void> {
   await ends(stage, push, 0, 'pushed again, it is proven identical');
   await stage.must(`printf 'not what it was' | dd of=${copy} bs=1 seek=100000 conv=notrunc status=none`);
   await ends(stage, push, 73, 'altered, it is refused');
+  await stage.must(`walseal set-aside --pgdata data ${copy}`);
+  await ends(stage, push, 0, 'set aside by hand, it blocks the archiver no longer; nothing was overwritten');
 
   chapter('What wal-fetch says: 1 means "does not exist", and is never said of anything else');
   const fetch = (settings: string, name = segment): string =>

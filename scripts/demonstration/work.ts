@@ -1,6 +1,6 @@
 import { archiveCurrentSegment, Session, takeBaseBackup, writeOwned } from './server.ts';
 import type { Stage } from './stage.ts';
-import { chapter, check, NotAsTold, progress, progressEnds, say } from './tell.ts';
+import { chapter, check, progress, progressEnds, say } from './tell.ts';
 
 const ACCOUNTS = 20_000;
 const PAYMENTS_PER_BATCH = 5_000;
@@ -35,30 +35,14 @@ export async function setUp(stage: Stage): Promise<void> {
   if (stage.user !== undefined) say(`PostgreSQL does not run as root: user ${stage.user.name} runs these commands.`);
   say('');
   for (const directory of ['etc', 'archive', 'log', 'socket', 'work']) stage.makeDirectory(directory);
-  const { output: printed } = await stage.must('walseal keygen --directory etc');
-  const recipient = /age1[0-9a-z]+/.exec(printed)?.[0];
-  if (recipient === undefined) throw new NotAsTold('keygen printed no recipient');
-  writeOwned(stage, 'etc/walseal.toml', settings(stage, recipient));
+  await stage.must('walseal keygen --directory etc > etc/walseal.toml');
+  await stage.must(`printf '\\n[[archive]]\\nurl = "file://%s"\\n' "$PWD/archive" >> etc/walseal.toml`);
   await stage.must('cat etc/walseal.toml');
   await stage.quietly('initdb -D data -U demo --auth=trust --no-locale -E UTF8');
   writeOwned(stage, 'work/server.conf', serverSettings(stage));
   await stage.quietly('cat work/server.conf >> data/postgresql.conf');
   await stage.must('tail -n 3 data/postgresql.conf');
   await stage.must('pg_ctl -D data -l log/server.log -w start');
-}
-
-function settings(stage: Stage, recipient: string): string {
-  return `[[archive]]
-url = "file://${stage.path('archive')}"
-
-[encryption]
-recipients = ["${recipient}"]
-identity_file = "identity.txt"
-
-[signing]
-key_file = "signing.pem"
-trusted = []    # only what our own key signed
-`;
 }
 
 function serverSettings(stage: Stage): string {
