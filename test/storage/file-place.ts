@@ -1,0 +1,32 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ArchiveSettings } from '../../src/settings/schema.ts';
+import { connect } from '../../src/storage/connect.ts';
+import type { Place } from './conformance.ts';
+
+/** The settings of an archive in a directory. */
+export function fileArchive(path: string, mounted = false): ArchiveSettings {
+  return { url: pathToFileURL(path).href, scheme: 'file', required: true, mode: 'push', mounted };
+}
+
+/** An archive in a new directory. Its name has all that a URL must encode. */
+export async function makeFilePlace(): Promise<Place & { path: string }> {
+  const base = await mkdtemp(join(tmpdir(), 'walseal-storage-'));
+  const path = join(base, "arch ive%#?[é]&+~'");
+  await mkdir(path);
+  return {
+    path,
+    storage: await connect(fileArchive(path)),
+    another: () => connect(fileArchive(path)),
+    missing: async () => ({ storage: await connect(fileArchive(join(base, 'nowhere'))), kind: 'unreachable' }),
+    fill: async (keys) => {
+      for (const directory of new Set(keys.map((key) => dirname(join(path, key)))))
+        await mkdir(directory, { recursive: true });
+      await Promise.all(keys.map((key) => writeFile(join(path, key), 'x')));
+    },
+    leftovers: () => readdir(join(path, 'tmp')).catch(() => []),
+    remove: () => rm(base, { recursive: true, force: true }),
+  };
+}
