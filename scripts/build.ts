@@ -102,7 +102,7 @@ function bundledFiles(metafile: string): string[] {
  * The bun of the packages, by its platform package: `bun` itself holds only a placeholder where install scripts do
  * not run.
  */
-function bunOf(root: string): string {
+export function bunOf(root: string): string {
   const require = createRequire(join(root, 'package.json'));
   const fromBun = createRequire(require.resolve('bun/package.json'));
   const platform = `linux-${process.arch === 'arm64' ? 'aarch64' : process.arch}`;
