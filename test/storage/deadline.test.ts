@@ -140,6 +140,13 @@ describe('a deadline', () => {
   });
 });
 
-it('shows milliseconds as seconds', () => {
-  expect([0, 40, 250, 5_000, 60_049].map(seconds)).toEqual(['0 s', '0 s', '0.3 s', '5 s', '60 s']);
+it('shows times as people read them', () => {
+  expect([0, 40, 999, 5_000, 12_345, 60_049].map(seconds)).toEqual([
+    '0 ms',
+    '40 ms',
+    '999 ms',
+    '5 s',
+    '12.3 s',
+    '60 s',
+  ]);
 });

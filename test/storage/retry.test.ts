@@ -106,7 +106,7 @@ describe('retrying', () => {
     };
     await expect(retrying(hang, short, { wait })).rejects.toMatchObject({
       kind: 'unreachable',
-      message: 'the push was not done within 0 s; 2 attempts, and one ended with: connection refused',
+      message: 'the push was not done within 0 ms; 2 attempts, and one ended with: connection refused',
       hint: 'Is it on?',
       retryable: false,
     });
@@ -117,7 +117,7 @@ describe('retrying', () => {
     const short = new Deadline(60_000, { idleMs: 20, what: 'the fetch' });
     const busy = new StorageError('throttled', 'slow down', { retryAfterMs: 50_000 });
     await expect(retrying(failing([busy]), short)).rejects.toMatchObject({
-      message: expect.stringMatching(/^the fetch received nothing for 0 s; .*slow down$/) as unknown,
+      message: expect.stringMatching(/^the fetch received nothing for 20 ms; .*slow down$/) as unknown,
     });
   });
 });

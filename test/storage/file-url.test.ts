@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { directoryOf } from '../../src/storage/file/url.ts';
+
+describe('a file URL', () => {
+  it.each([
+    ['file:///archive', '/archive'],
+    ['file:///archive/', '/archive'],
+    ['file://localhost/mnt//wal', '/mnt/wal'],
+    ['FILE://LOCALHOST/a', '/a'],
+    ['file:///with%20space/%25/%3F%23', '/with space/%/?#'],
+    ['file:///as it is/+&=~\'"', '/as it is/+&=~\'"'],
+    ['file:///%C3%A9/é', '/é/é'],
+    ['file:///back%5Cslash\\too', '/back\\slash\\too'],
+    ['file:///..a/b..', '/..a/b..'],
+  ])('%s names %s', (url, path) => {
+    expect(directoryOf(url)).toBe(path);
+  });
+
+  it.each([
+    'file://server/share',
+    'file://',
+    'file:///',
+    'file:/archive',
+    '/archive',
+    's3://bucket/a',
+    'file:///a?b',
+    'file:///a#b',
+    'file:///a/../b',
+    'file:///a/%2e%2e/b',
+    'file:///a%2Fb',
+    'file:///a%00b',
+    'file:///a%zz',
+    'file:///a%ff',
+  ])('%s names none', (url) => {
+    expect(() => directoryOf(url)).toThrow(expect.objectContaining({ kind: 'configuration' }) as Error);
+  });
+
+  it('is read as the runtime writes it', () => {
+    const part = fc
+      .string({ unit: 'binary', minLength: 1, maxLength: 12 })
+      .filter((name) => !/^\.\.?$|[/\0]/.test(name));
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
+        const path = `/${parts.join('/')}`;
+        expect(directoryOf(pathToFileURL(path).href)).toBe(path);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
