@@ -1,5 +1,5 @@
 import { closest, distance } from 'fastest-levenshtein';
-import * as v from 'valibot';
+import type { BaseIssue } from 'valibot';
 
 import { Failure } from '../exit.ts';
 import { LISTS, TABLES, TOP, type TableName } from './keys.ts';
@@ -31,12 +31,18 @@ export class Problems {
     this.add(`${key}${inTable(place)} is ${show(key, value)}: ${message}`, hint);
   }
 
-  addIssue(place: Place, issue: v.BaseIssue<unknown>): void {
+  addIssue(place: Place, issue: BaseIssue<unknown>): void {
     const [first, ...rest] = issue.path ?? [];
-    if (first === undefined) return this.addNoTable(place);
+    if (first === undefined) {
+      this.addNoTable(place);
+      return;
+    }
     const key = String(first.key) + rest.map((item) => `[${String(item.key)}]`).join('');
     const value = (rest.at(-1) ?? first).value;
-    if (value === undefined) return this.add(`${key} is missing${inTable(place)}`);
+    if (value === undefined) {
+      this.add(`${key} is missing${inTable(place)}`);
+      return;
+    }
     const plainNumber = typeof value === 'number' && issue.message.includes('a duration');
     this.addValue(place, key, value, issue.message, plainNumber ? `Write 60 seconds as "60s".` : undefined);
   }
@@ -99,8 +105,8 @@ const MAX_SHOWN = 60;
 function show(key: string, value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (value instanceof Date) return 'a date';
-  if (typeof value === 'object') return 'a table';
-  if (typeof value !== 'string') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'string') return 'a table';
   if (looksSecret(value)) return '(not shown)';
   const text = key === 'url' || key === 'endpoint' ? redactUrl(value) : value;
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text);

@@ -54,7 +54,7 @@ function split(text: string): Parts {
   }
   if (rest !== '')
     throw new UrlProblem('it has a query or a fragment, which an archive cannot have (write ? as %3F, # as %23)');
-  if ([...text].some((char) => char < ' ' || char === '\x7f' || char === '\\')) {
+  if (/[\p{Cc}\\]/u.test(text)) {
     throw new UrlProblem('it has a control character or a backslash in it');
   }
   return { scheme: scheme.toLowerCase(), host, path };

@@ -1,0 +1,39 @@
+import { defineConfig } from 'vitest/config';
+
+const SERVER = 'test/**/*.server.test.ts';
+const LONG = 'test/**/*.long.test.ts';
+
+/**
+ * Three tiers, told apart by the names of the files: `unit` needs nothing and takes seconds; `server` starts real
+ * servers, launchers and the executable; `long` takes minutes.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [SERVER, LONG], sequence: { groupOrder: 0 } },
+      },
+      {
+        // A server or two at a time: they share the machine with what they are asked.
+        test: {
+          name: 'server',
+          include: [SERVER],
+          maxWorkers: 2,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: [LONG],
+          maxWorkers: 2,
+          testTimeout: 30 * 60_000,
+          hookTimeout: 5 * 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
