@@ -24,10 +24,15 @@ await demo();
 async function demo(): Promise<void> {
   const begin = Date.now();
   const stage = new Stage();
+  // Whatever ends us, by an uncaught error or a reader of our output that is gone too.
+  const clear = (): void => {
+    stage.clear();
+  };
+  process.once('exit', clear);
+  process.stdout.once('error', () => process.exit(1));
   for (const [signal, status] of Object.entries(ENDED_BY)) {
     process.once(signal, () => {
       complain(`ended by ${signal}`);
-      stage.clear();
       process.exit(status);
     });
   }
@@ -35,14 +40,14 @@ async function demo(): Promise<void> {
     stage.prepare(join(CHECKOUT, 'node_modules/pg18/native'), join(CHECKOUT, 'dist'));
     await tell(stage);
   } catch (error) {
-    const log = logTail(stage);
     complain(error instanceof NotAsTold ? error.message : String(error instanceof Error ? error.stack : error));
+    const log = logTail(stage);
     if (log !== '') complain(`The end of the server's log:\n${log}`);
-    stage.clear();
     return;
   }
   const seconds = Math.round((Date.now() - begin) / 1000);
   if (isKept) {
+    process.removeListener('exit', clear);
     howToGoOn(stage);
   } else {
     stage.clear();

@@ -68,6 +68,9 @@ export class Stage {
     }
     chmodSync(this.directory, 0o755);
     this.own(this.directory);
+    if (this.user && spawnSync('/bin/ls', [this.directory], { stdio: 'ignore', ...this.#identity() }).status !== 0) {
+      throw new NotAsTold(`user ${this.user.name} cannot reach ${this.directory}: set TMPDIR to a directory for all`);
+    }
     const ours = this.#reachable(programs, 'walseal', 'walseal');
     const theirs = join(this.#reachable(postgres, 'bin/postgres', 'postgresql'), 'bin');
     this.env['PATH'] = `${ours}:${theirs}:/usr/local/bin:/usr/bin:/bin`;

@@ -35,7 +35,7 @@ export function command(text: string): void {
 
 /** A statement, as it is run. */
 export function statement(text: string): void {
-  line(`   ${paint('36', `demo=# ${text}`)}`);
+  line(`   ${paint('36', `postgres=# ${text}`)}`);
 }
 
 /** What a command printed, or what is in a file. */
