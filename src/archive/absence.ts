@@ -17,7 +17,11 @@ export interface Gap {
  * The second proof of an absence: each archive holds something of this cluster. A wrong prefix and an unmounted
  * disk hold nothing, and answer 'absent' to every request. Errors: Failure `usage`, and what the store's errors mean.
  */
-export async function proveSomethingThere(archives: readonly Archive[], systemId: SystemId, deadline: Deadline): Promise<void> {
+export async function proveSomethingThere(
+  archives: readonly Archive[],
+  systemId: SystemId,
+  deadline: Deadline,
+): Promise<void> {
   for (const archive of archives) {
     const first = await findListed(archive, systemPrefix(systemId), { limit: 1 }, () => true, deadline);
     if (first !== undefined) continue;
@@ -34,7 +38,11 @@ export async function proveSomethingThere(archives: readonly Archive[], systemId
  * file, nothing of its timeline or a higher one. Returns the first contradiction, or undefined.
  * Errors: what the store's errors mean.
  */
-export async function findLater(archives: readonly Archive[], wanted: Wanted, deadline: Deadline): Promise<Gap | undefined> {
+export async function findLater(
+  archives: readonly Archive[],
+  wanted: Wanted,
+  deadline: Deadline,
+): Promise<Gap | undefined> {
   for (const archive of archives) {
     const later = await laterIn(archive, wanted, deadline);
     if (later !== undefined) return { archive, later };
@@ -84,9 +92,13 @@ async function findListed(
 
 /** The failure that a gap ends in, when asking again did not close it. */
 export function gapFailure(name: WalName, gap: Gap): Failure {
-  return new Failure('gap', `${name.name} is in no archive, but ${gap.archive.storage.url} holds ${gap.later}, which comes after it`, {
-    hint:
-      'WAL is missing in the middle: recovery stops here instead of opening the database without what follows. ' +
-      'Bring the missing file back (another archive, a copy, pg_wal of the old server), or accept the loss with on_gap = "end" in [fetch].',
-  });
+  return new Failure(
+    'gap',
+    `${name.name} is in no archive, but ${gap.archive.storage.url} holds ${gap.later}, which comes after it`,
+    {
+      hint:
+        'WAL is missing in the middle: recovery stops here instead of opening the database without what follows. ' +
+        'Bring the missing file back (another archive, a copy, pg_wal of the old server), or accept the loss with on_gap = "end" in [fetch].',
+    },
+  );
 }

@@ -53,7 +53,8 @@ export async function readWalFile(path: string, systemId: SystemId): Promise<Wal
 
 function checkMetadata(length: number): { problem?: string } {
   if (length === 0) return { problem: 'the file is empty' };
-  if (length > LARGEST_METADATA_FILE_BYTES) return { problem: `the file has ${length} bytes, far more than its kind ever has` };
+  if (length > LARGEST_METADATA_FILE_BYTES)
+    return { problem: `the file has ${length} bytes, far more than its kind ever has` };
   return {};
 }
 

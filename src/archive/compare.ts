@@ -14,12 +14,21 @@ export interface Content {
   readonly systemId: SystemId;
   /** 64 hex digits; see `fingerprint` in src/seal. */
   readonly fingerprint: string;
+  /** Of the file here, in bytes: for messages. */
+  readonly length: number;
+  /** Of the file here: for messages. */
+  readonly modified: Date;
 }
 
 /** What the archive holds under a key, against the content that we have. */
 export type Held =
   | { readonly is: 'identical' }
-  | { readonly is: 'unsigned' | 'different'; readonly fingerprint: string; readonly info: ObjectInfo; readonly payloadLength: number }
+  | {
+      readonly is: 'unsigned' | 'different';
+      readonly fingerprint: string;
+      readonly info: ObjectInfo;
+      readonly payloadLength: number;
+    }
   | { readonly is: 'damaged'; readonly reason: string };
 
 /**

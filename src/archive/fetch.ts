@@ -72,7 +72,10 @@ async function fetchFrom(
   } catch (error) {
     if (error instanceof StorageError && error.kind === 'absent') return false;
     if (error instanceof Failure && error.kind !== 'unwritable') {
-      throw new Failure(error.kind, `archive ${archive.storage.url}: ${error.message}`, { hint: error.hint, cause: error });
+      throw new Failure(error.kind, `archive ${archive.storage.url}: ${error.message}`, {
+        hint: error.hint,
+        cause: error,
+      });
     }
     throw error;
   }

@@ -24,6 +24,7 @@ export async function loadPushKeys(settings: Settings): Promise<PushKeys> {
   const { encryption } = settings;
   const recipients = encryption.kind === 'age' ? encryption.recipients.map(parseRecipient) : [];
   const signer = await loadSigner(settings);
+  if (settings.signing.trusted !== undefined && signer === undefined) throw unsignable(settings);
   return { recipients, ...(signer && { signer }), trusted: await loadTrusted(settings, signer) };
 }
 
@@ -35,6 +36,13 @@ export async function loadOpenKeys(settings: Settings): Promise<OpenKeys> {
   // The host's own signing key is needed only where its signature would be asked for.
   const signer = settings.signing.trusted === undefined ? undefined : await loadSigner(settings);
   return { identities, trusted: await loadTrusted(settings, signer) };
+}
+
+/** The server may push a file again after a crash: refused then, it would block all archiving. */
+function unsignable({ path }: Settings): Failure {
+  return new Failure('usage', `${path} demands signatures (trusted in [signing]), and names no key_file to sign with`, {
+    hint: 'What this host pushes, it would refuse itself. Give it a key_file ("walseal keygen" makes one), or remove trusted.',
+  });
 }
 
 async function loadSigner({ signing }: Settings): Promise<Signer | undefined> {

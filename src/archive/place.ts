@@ -32,7 +32,8 @@ export async function place(
   options: PlaceOptions,
 ): Promise<Placed> {
   try {
-    if (!(await create(archive, key, sealed, options.deadline))) return await proveIdentical(archive, key, content, options);
+    if (!(await create(archive, key, sealed, options.deadline)))
+      return await proveIdentical(archive, key, content, options);
     if (await isStored(archive, key, sealed, options.verify, options.deadline)) return 'stored';
     // A store whose conditional PUT is not atomic lets a racing writer win after us: look at what it left.
     return await proveIdentical(archive, key, content, options);
@@ -60,7 +61,12 @@ async function create(archive: Archive, key: string, sealed: Sealed, deadline: D
   }
 }
 
-async function proveIdentical(archive: Archive, key: string, content: Content, options: PlaceOptions): Promise<'identical'> {
+async function proveIdentical(
+  archive: Archive,
+  key: string,
+  content: Content,
+  options: PlaceOptions,
+): Promise<'identical'> {
   const held = await compareHeld(archive, key, content, options.trusted, options.deadline);
   switch (held.is) {
     case 'identical':
@@ -74,18 +80,26 @@ async function proveIdentical(archive: Archive, key: string, content: Content, o
 }
 
 /** The message of a refusal: both sides, then the likely causes with the most frequent one first. */
-function refusal(archive: Archive, key: string, content: Content, held: Exclude<Held, { is: 'identical' | 'damaged' }>): Failure {
+function refusal(
+  archive: Archive,
+  key: string,
+  content: Content,
+  held: Exclude<Held, { is: 'identical' | 'damaged' }>,
+): Failure {
   const there = `fingerprint ${held.fingerprint}, ${held.payloadLength} bytes sealed, stored ${held.info.modified.toISOString()}`;
+  const here = `fingerprint ${content.fingerprint}, ${content.length} bytes, modified ${content.modified.toISOString()}`;
   if (held.is === 'unsigned') {
     return new Failure(
       'different',
       `archive ${archive.storage.url} holds ${key} with this content, but no trusted key signed it (${there})`,
-      { hint: 'If it was pushed before signing was set up, or by a host whose key is not listed, add that public key to [signing] trusted; else somebody else wrote it.' },
+      {
+        hint: 'If it was pushed before signing was set up, or by a host whose key is not listed, add that public key to [signing] trusted; else somebody else wrote it.',
+      },
     );
   }
   return new Failure(
     'different',
-    `archive ${archive.storage.url} holds a different file named ${content.name.name}: there ${there}; here fingerprint ${content.fingerprint}`,
+    `archive ${archive.storage.url} holds a different file named ${content.name.name}: there ${there}; here ${here}`,
     {
       hint:
         'Likely causes: a copy of this cluster (a clone, a restored or a twice promoted copy) archives to the same place: give it a prefix of its own, or mode = "fetch"; ' +

@@ -55,7 +55,8 @@ export function conclude(results: readonly Result[]): Failure[] {
   const failed = results.filter((result) => result.is === 'failed');
   const blocking = failed.filter((result) => result.archive.settings.required).map((result) => result.failure);
   if (blocking.length === 0) return failed.map((result) => result.failure);
-  const first = PUSH_PRECEDENCE.map((kind) => blocking.find((failure) => failure.kind === kind)).find(Boolean) ?? blocking[0];
+  const first =
+    PUSH_PRECEDENCE.map((kind) => blocking.find((failure) => failure.kind === kind)).find(Boolean) ?? blocking[0];
   if (first === undefined || results.length === 1) throw first ?? new Error('a blocking failure that is none');
   const lines = results.map((result) =>
     result.is === 'failed' ? result.failure.message : `archive ${result.archive.storage.url}: ${result.is}`,

@@ -28,9 +28,13 @@ export async function onlySystem(archives: readonly Archive[], deadline: Deadlin
       hint: 'Run it in the data directory, or name that with --pgdata, or the cluster with --system-id.',
     });
   }
-  throw new Failure('usage', `there is no data directory here, and ${where} holds several clusters: ${[...systems].join(', ')}`, {
-    hint: 'Choose one with --system-id.',
-  });
+  throw new Failure(
+    'usage',
+    `there is no data directory here, and ${where} holds several clusters: ${[...systems].join(', ')}`,
+    {
+      hint: 'Choose one with --system-id.',
+    },
+  );
 }
 
 async function collectSystems(archive: Archive, systems: Set<SystemId>, deadline: Deadline): Promise<void> {

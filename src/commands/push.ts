@@ -46,7 +46,9 @@ export async function push(path: string, options: PushOptions, io: Io): Promise<
     const results = ended ? await pushStale(work, archives, ended, io) : await pushCurrent(work, archives);
     for (const failure of conclude(results)) io.warn(`${failure.message} (not required: the file counts as archived)`);
     const aside = results.filter((result) => result.is === 'aside');
-    if (aside.length > 0 && !ended) io.warn(`${file.name.name} was set aside: ${aside.map(({ archive }) => archive.storage.url).join(', ')}`);
+    if (aside.length > 0 && !ended)
+      io.warn(`${file.name.name} was set aside: ${aside.map(({ archive }) => archive.storage.url).join(', ')}`);
+    if (cluster.warning !== undefined) io.warn(cluster.warning);
     if (file.warning !== undefined) io.warn(`${file.name.name}: ${file.warning}`);
     return 'done';
   } finally {
@@ -70,12 +72,16 @@ async function prepare(file: WalFile, cluster: Cluster, settings: Settings, dead
     { path: file.path, length: file.length, name: file.name, systemId, nonce, level: settings.compression.level },
     keys,
   );
-  const content = { name: file.name, systemId, fingerprint: sealed.fingerprint };
+  const { name, length, modified } = file;
+  const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
   return { file, content, sealed, place: { verify: settings.verify, trusted, deadline } };
 }
 
 /** The usual case: under its own name, unless the file is not what it claims to be. */
-async function pushCurrent({ file, content, sealed, place: options }: Work, archives: readonly Archive[]): Promise<Result[]> {
+async function pushCurrent(
+  { file, content, sealed, place: options }: Work,
+  archives: readonly Archive[],
+): Promise<Result[]> {
   if (file.problem === undefined) {
     return storeEverywhere(archives, objectKey(content.systemId, content.name), content, sealed, options);
   }
@@ -95,7 +101,8 @@ async function pushStale(work: Work, archives: readonly Archive[], ended: EndedT
   const plain = objectKey(content.systemId, content.name);
   const aside = asideKey(content.systemId, content.name, content.fingerprint);
   const results = await forEachArchive(archives, async (archive) => {
-    if (file.problem === undefined && (await holds(archive, plain, content, options.trusted, options.deadline))) return 'identical';
+    if (file.problem === undefined && (await holds(archive, plain, content, options.trusted, options.deadline)))
+      return 'identical';
     await place(archive, aside, content, sealed, options);
     return 'aside';
   });

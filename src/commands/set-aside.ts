@@ -34,7 +34,8 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
     const { trusted, ...keys } = await loadPushKeys(settings);
     const input = { path, length: file.length, name: file.name, systemId, nonce, level: settings.compression.level };
     const sealed = await seal(input, keys);
-    const content = { name: file.name, systemId, fingerprint: sealed.fingerprint };
+    const { name, length, modified } = file;
+    const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
     const placing = { verify: settings.verify, trusted, deadline };
 
     const findings = await Promise.all(archives.map((archive) => look(archive, file, content, placing)));
@@ -71,7 +72,13 @@ async function look(archive: Archive, file: WalFile, content: Content, options: 
 
 async function heldUnderPlainName(archive: Archive, content: Content, options: PlaceOptions): Promise<Finding['held']> {
   try {
-    return await compareHeld(archive, objectKey(content.systemId, content.name), content, options.trusted, options.deadline);
+    return await compareHeld(
+      archive,
+      objectKey(content.systemId, content.name),
+      content,
+      options.trusted,
+      options.deadline,
+    );
   } catch (error) {
     if (error instanceof StorageError && error.kind === 'absent') return { is: 'absent' };
     throw asFailure(error, archive.storage.url);
@@ -86,7 +93,12 @@ interface Report {
 }
 
 function report({ file, content, findings, aside }: Report, json: boolean, io: Io): void {
-  const here = { path: file.path, bytes: file.length, modified: file.modified.toISOString(), fingerprint: content.fingerprint };
+  const here = {
+    path: file.path,
+    bytes: file.length,
+    modified: file.modified.toISOString(),
+    fingerprint: content.fingerprint,
+  };
   if (json) {
     const archives = findings.map(({ archive, held, refuses }) => ({
       url: archive.storage.url,
@@ -94,7 +106,9 @@ function report({ file, content, findings, aside }: Report, json: boolean, io: I
       ...('fingerprint' in held && { fingerprint: held.fingerprint, stored: held.info.modified.toISOString() }),
       ...(refuses && { aside }),
     }));
-    io.out(JSON.stringify({ here: { ...here, ...(file.problem && { problem: file.problem }) }, archives }, undefined, 2));
+    io.out(
+      JSON.stringify({ here: { ...here, ...(file.problem && { problem: file.problem }) }, archives }, undefined, 2),
+    );
     return;
   }
   io.out(`here: ${here.path}, ${here.bytes} bytes, modified ${here.modified}, fingerprint ${here.fingerprint}`);
