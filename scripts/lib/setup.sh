@@ -1,0 +1,96 @@
+# What the scripts need before they can run TypeScript: sourced by bash, with `root` set to the checkout.
+
+NODE_PACKAGE_VERSION=24.21.0
+NODE_MAJOR=22
+NODE_MINOR=18
+
+say() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+fail() {
+  say "$@"
+  exit 1
+}
+
+# A Node that runs TypeScript as it is: the machine's, or a package of npm's in .cache/node. Puts it first on PATH.
+use_current_node() {
+  command -v node >/dev/null || fail 'node is not there: install Node.js 20 or later, with npm'
+  command -v npm >/dev/null || fail 'npm is not there: it comes with Node.js'
+  is_current_node node && return
+  local package=node-linux-$(node -p process.arch)
+  local home=$root/.cache/node
+  local bin=$home/node_modules/$package/bin
+  if ! is_current_node "$bin/node"; then
+    say "node is $(node --version), older than v$NODE_MAJOR.$NODE_MINOR: installing $package@$NODE_PACKAGE_VERSION into .cache/node"
+    mkdir -p "$home"
+    [ -e "$home/package.json" ] || printf '{"private":true}\n' >"$home/package.json"
+    npm install --no-save --no-audit --no-fund --loglevel=error --prefix "$home" "$package@$NODE_PACKAGE_VERSION" >&2 ||
+      fail "cannot install $package: install Node.js $NODE_MAJOR.$NODE_MINOR or later"
+    is_current_node "$bin/node" || fail "$bin/node does not run here: install Node.js $NODE_MAJOR.$NODE_MINOR or later"
+  fi
+  PATH=$bin:$PATH
+  export PATH
+}
+
+is_current_node() {
+  "$1" -e "
+    const [major, minor] = process.versions.node.split('.').map(Number);
+    process.exit(major > $NODE_MAJOR || (major === $NODE_MAJOR && minor >= $NODE_MINOR) ? 0 : 1);
+  " 2>/dev/null
+}
+
+# The packages of package-lock.json. What was installed is noted by digest, as an addon is built for one machine.
+install_packages() {
+  local stamp=$root/node_modules/.walseal-installed
+  local wanted
+  wanted=$(packages_digest)
+  if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
+  say 'installing the packages of package-lock.json (npm ci)'
+  (cd "$root" && npm ci --include=dev --no-audit --no-fund --loglevel=error >&2) || fail 'npm ci failed'
+  printf '%s\n' "$wanted" >"$stamp"
+}
+
+packages_digest() {
+  (cd "$root" && cat package.json package-lock.json .npmrc && node -p 'process.platform + process.arch') | sha256sum | cut -d ' ' -f 1
+}
+
+# install_debian_packages PROGRAM=PACKAGE...: what is not there is installed where that may be done, and named where not.
+install_debian_packages() {
+  local pair missing=() packages=()
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null && continue
+    missing+=("${pair%%=*}")
+    packages+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    say "installing ${packages[*]} (apt-get), for ${missing[*]}"
+    apt_get update && apt_get install --yes --no-install-recommends "${packages[@]}" && return
+  fi
+  say "these programs are not there: ${missing[*]}. Debian has them in: ${packages[*]}"
+  [ "${CI:-}" != true ] || fail 'with CI=true every test must be able to run'
+  say 'tests that need them are skipped'
+}
+
+apt_get() {
+  DEBIAN_FRONTEND=noninteractive apt-get --quiet --quiet "$@" </dev/null >&2
+}
+
+# Two scripts that start at once must not install over each other.
+under_install_lock() {
+  mkdir -p "$root/.cache"
+  if command -v flock >/dev/null; then
+    exec 9>"$root/.cache/install.lock"
+    flock 9
+    "$@"
+    exec 9>&-
+  else
+    "$@"
+  fi
+}
+
+prepare() {
+  use_current_node
+  install_packages
+}
