@@ -96,6 +96,14 @@ const FAULTS: Readonly<Record<string, Act>> = {
     rmSync(temporary);
     return 'done';
   },
+  /** The same, but so busy that no timer runs: only the last look before the end can find out. */
+  busy: (io, path) => {
+    io.warn(`ready ${process.pid}`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS / 2);
+    if (!io.stillWanted()) throw new Failure('unwritable', 'nobody waits');
+    writeFileSync(path, 'done');
+    return 'done';
+  },
 };
 
 const WAIT_MS = 3_000;
