@@ -166,5 +166,5 @@ export class Deadline {
 
 /** Milliseconds as messages show them. */
 export function seconds(ms: number): string {
-  return ms < 1_000 ? `${String(Math.round(ms))} ms` : `${String(Math.round(ms / 100) / 10)} s`;
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`;
 }

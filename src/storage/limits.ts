@@ -188,7 +188,7 @@ class WatchedBody implements Body {
       let held: Uint8Array | undefined;
       for await (const piece of this.#body.open()) {
         given += piece.length;
-        if (given > this.length) throw this.#wrong(`at least ${String(given)}`);
+        if (given > this.length) throw this.#wrong(`at least ${given}`);
         this.#deadline.progress();
         // The last piece is what makes a request complete, so it goes out when the count is known to be right.
         if (held !== undefined) yield held;
@@ -203,6 +203,6 @@ class WatchedBody implements Body {
   }
 
   #wrong(given: string): Error {
-    return new Error(`a body of ${String(this.length)} bytes was announced, and ${given} were given`);
+    return new Error(`a body of ${this.length} bytes was announced, and ${given} were given`);
   }
 }

@@ -56,7 +56,7 @@ function pauseMs(count: number, error: StorageError, options: RetryOptions): num
 }
 
 function givenUp(error: StorageError, count: number, why: string): StorageError {
-  const tries = count === 1 ? '1 attempt' : `${String(count)} attempts`;
+  const tries = count === 1 ? '1 attempt' : `${count} attempts`;
   const { kind, message, hint } = error;
   return new StorageError(kind, `${message} (${tries}${why})`, { cause: error, hint, retryable: false });
 }
@@ -64,7 +64,7 @@ function givenUp(error: StorageError, count: number, why: string): StorageError 
 /** The limit that passed says when; the store's last error says why. */
 function outOfTime(passed: StorageError, last: StorageError | undefined, count: number): StorageError {
   if (last === undefined) return passed;
-  const message = `${passed.message}; ${String(count)} attempts, and one ended with: ${last.message}`;
+  const message = `${passed.message}; ${count} attempts, and one ended with: ${last.message}`;
   return new StorageError(passed.kind, message, { cause: passed, hint: last.hint, retryable: false });
 }
 

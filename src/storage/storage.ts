@@ -12,13 +12,16 @@ export interface Storage {
   /**
    * Creates the object only if the key is absent, atomically: of any number of racing writers exactly one
    * succeeds. When it resolves, the whole body is durable under the key. Never overwrites, truncates or appends.
-   * Errors: `exists` where an object has the key already. After `unreachable` the object may be there or not.
+   * Errors: `exists` where an object has the key already, which is durable then, and may be our own: an attempt whose
+   * answer was lost is made again. So the caller looks. After `unreachable` the object may be there or not. What the
+   * body's source throws passes as it is.
    */
   create(key: string, body: Body, deadline: Deadline): Promise<void>;
 
   /**
    * Opens the object for reading, from its first byte to its last. A body that ends early or is cut throws, it
-   * never just ends. Errors: `absent` only on the store's own word that this object does not exist.
+   * never just ends. Where that happens after the first piece, the caller may get it again. Errors: `absent` only on
+   * the store's own word that this object does not exist.
    */
   get(key: string, deadline: Deadline): Promise<StoredObject>;
 
@@ -46,7 +49,7 @@ export interface Body {
   readonly length: number;
   /** The digest of all bytes; computed at the first call, then remembered. */
   digest(algorithm: DigestAlgorithm): Promise<Uint8Array>;
-  /** All bytes from the first on, in pieces of any size. Throws where the source no longer gives the same bytes. */
+  /** All bytes from the first on, in pieces of any size, which stay as they are once given. Throws where the source no longer gives the same bytes. */
   open(): AsyncIterable<Uint8Array>;
 }
 

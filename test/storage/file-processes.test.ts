@@ -56,10 +56,11 @@ describe('an archive in a directory, shared by processes', () => {
     'lets exactly one of racing processes create an object',
     async () => {
       const contents = Array.from({ length: 6 }, (_, index) => `content of process ${String(index)}`);
-      const others = await Promise.all(
-        contents.map((content) => other(place.path, 0, 'create', '1/wal/d/race', content)),
+      const others = await Promise.all(contents.map(() => Other.start(place.path, 0)));
+      const outcomes = await Promise.all(
+        others.map((one, index) => one.call('create', '1/wal/d/race', contents[index])),
       );
-      const outcomes = await Promise.all(others.map((one) => one.go()));
+      for (const one of others) one.end();
       const winners = outcomes.flatMap(({ done }, index) => (done === 'created' ? [index] : []));
       expect(winners).toHaveLength(1);
       expect(outcomes.filter(({ kind }) => kind === 'exists')).toHaveLength(5);

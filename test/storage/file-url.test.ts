@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { directoryOf } from '../../src/storage/file/url.ts';
 
@@ -37,14 +36,13 @@ describe('a file URL', () => {
     expect(() => directoryOf(url)).toThrow(expect.objectContaining({ kind: 'configuration' }) as Error);
   });
 
-  it('is read as the runtime writes it', () => {
+  it('gives back any name that was encoded', () => {
     const part = fc
       .string({ unit: 'binary', minLength: 1, maxLength: 12 })
       .filter((name) => !/^\.\.?$|[/\0]/.test(name));
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
-        const path = `/${parts.join('/')}`;
-        expect(directoryOf(pathToFileURL(path).href)).toBe(path);
+        expect(directoryOf(`file:///${parts.map(encodeURIComponent).join('/')}`)).toBe(`/${parts.join('/')}`);
       }),
       { numRuns: 200 },
     );

@@ -8,7 +8,7 @@ interface Meaning {
 
 const DENIED: Meaning = {
   kind: 'denied',
-  hint: `The archive's directory must belong to the user that runs this, or grant it access (uid ${String(process.getuid?.() ?? 'unknown')}).`,
+  hint: `The archive's directory must belong to the user that runs this, or grant it access (uid ${process.getuid?.() ?? 'unknown'}).`,
 };
 const FULL: Meaning = { kind: 'full', hint: 'Make room in the archive, or raise its limit; nothing was stored.' };
 const UNREACHABLE: Meaning = {

@@ -42,7 +42,7 @@ async function* read(
       const { bytesRead } = await doing(`read ${path}`, file.read(buffer, 0, buffer.length, total));
       if (bytesRead === 0) break;
       total += bytesRead;
-      if (total > size) throw changed(path, size, `at least ${String(total)}`);
+      if (total > size) throw changed(path, size, `at least ${total}`);
       yield buffer.subarray(0, bytesRead);
     }
     if (total !== size) throw changed(path, size, String(total));
@@ -72,7 +72,7 @@ export function requireFile(path: string, stats: Pick<Stats, 'isFile'>): void {
 }
 
 function changed(path: string, size: number, read: string): StorageError {
-  return new StorageError('corrupt', `${path} had ${String(size)} bytes, and ${read} were read`, {
+  return new StorageError('corrupt', `${path} had ${size} bytes, and ${read} were read`, {
     hint: 'Somebody changed the object while it was read: objects are never changed by this program.',
   });
 }

@@ -133,7 +133,7 @@ export class Root {
   }
 
   #standing(stats: { dev: bigint; ino: bigint }): Standing {
-    return `${String(stats.dev)}:${String(stats.ino)}` as Standing;
+    return `${stats.dev}:${stats.ino}` as Standing;
   }
 }
 

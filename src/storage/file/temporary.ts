@@ -26,7 +26,7 @@ export interface Temporary {
 
 /** Writes and syncs a body under a name that nobody else uses. Where that fails, nothing is left behind. */
 export async function writeTemporary(root: Root, body: Body, deadline: Deadline): Promise<Temporary> {
-  const path = `${root.path}/${TEMPORARY}/${String(process.pid)}.${randomBytes(12).toString('hex')}.part`;
+  const path = `${root.path}/${TEMPORARY}/${process.pid}.${randomBytes(12).toString('hex')}.part`;
   const file = await open(root, path);
   try {
     await writeAll(file, path, body, deadline);
