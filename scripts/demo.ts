@@ -14,8 +14,8 @@ import { checksHeld, complain, NotAsTold, say } from './demonstration/tell.ts';
 import { setUp, workAndBackUp } from './demonstration/work.ts';
 
 const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
-/** By what a user ends us, and the statuses that a shell gives to such an end. */
-const ENDED_BY = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** By what a user ends us. */
+const DEADLY = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const isKept = process.argv.includes('--keep');
 process.exitCode = 1;
@@ -24,18 +24,21 @@ await demo();
 async function demo(): Promise<void> {
   const begin = Date.now();
   const stage = new Stage();
-  // Whatever ends us, by an uncaught error or a reader of our output that is gone too.
   const clear = (): void => {
     stage.clear();
   };
   process.once('exit', clear);
-  process.stdout.once('error', () => process.exit(1));
-  for (const [signal, status] of Object.entries(ENDED_BY)) {
-    process.once(signal, () => {
-      complain(`ended by ${signal}`);
-      process.exit(status);
-    });
-  }
+  const dieBy = (signal: NodeJS.Signals): void => {
+    complain(`ended by ${signal}`);
+    stage.clear();
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  };
+  for (const signal of DEADLY) process.once(signal, dieBy);
+  // Whoever read our story has gone.
+  process.stdout.once('error', () => {
+    dieBy('SIGTERM');
+  });
   try {
     stage.prepare(join(CHECKOUT, 'node_modules/pg18/native'), join(CHECKOUT, 'dist'));
     await tell(stage);

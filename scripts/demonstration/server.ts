@@ -49,12 +49,12 @@ export class Session {
     return (await this.#client.query<Row>(sql, values)).rows;
   }
 
-  /** The value of a query that returns one, as text. */
+  /** The value of a query that returns one: a text, a bigint (a text for us) or a boolean. */
   async value(sql: string): Promise<string> {
     const { rows } = await this.#client.query<unknown[]>({ text: sql, rowMode: 'array' });
     const value = rows[0]?.[0];
-    if (rows.length !== 1 || value === undefined || value === null) throw new NotAsTold(`"${sql}" returned no value`);
-    return value instanceof Date ? value.toISOString() : String(value);
+    if (rows.length === 1 && (typeof value === 'string' || typeof value === 'boolean')) return String(value);
+    throw new NotAsTold(`"${sql}" returned no text`);
   }
 
   async close(): Promise<void> {
