@@ -34,9 +34,9 @@ export class Pieces {
     for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) yield piece;
   }
 
-  /** Tells the source that nothing more is wanted. */
+  /** Tells the source that nothing more is wanted. What it says to that is of no interest. */
   async close(): Promise<void> {
-    await this.#iterator.return?.();
+    await this.#iterator.return?.().catch(() => undefined);
   }
 
   /** Puts bytes back in front of what is still to come. */
