@@ -1,0 +1,115 @@
+import { beforeAll, expect, test, vi } from 'vitest';
+
+import {
+  addRows,
+  archiverStatistics,
+  copyArchive,
+  createLedger,
+  fillSegments,
+  Host,
+  makeSite,
+  objectKeys,
+  startCopy,
+  summary,
+  switchSegment,
+  takeBackup,
+  untilAllArchived,
+  untilOpen,
+  type Site,
+  type Summary,
+} from '../harness/archiving.ts';
+import { startPostgres, type Settings } from '../harness/postgres.ts';
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+
+/** What the database held at the moment that is the target of all recoveries here, and at the end. */
+interface Past {
+  readonly site: Site;
+  readonly backup: string;
+  readonly targets: Readonly<Record<string, Settings>>;
+  readonly then: Summary;
+  readonly atTheEnd: Summary;
+}
+
+let past: Past;
+beforeAll(async () => {
+  const site = makeSite();
+  const host = await Host.make(site);
+  await using server = await startPostgres({
+    version: 18,
+    walSegmentSizeMb: 1,
+    settings: host.archiving,
+    env: host.env,
+  });
+  await createLedger(server);
+  await fillSegments(server, 1);
+  const backup = await takeBackup(server);
+  await fillSegments(server, 2);
+  const client = await server.client();
+  const { rows: transactions } = await client.query<{ xid: string }>(
+    "INSERT INTO ledger (entry) VALUES ('the last that is wanted') RETURNING pg_current_xact_id()::text AS xid",
+  );
+  const { rows } = await client.query<{ lsn: string; time: string }>(
+    "SELECT pg_create_restore_point('before the mistake')::text AS lsn, clock_timestamp()::text AS time",
+  );
+  const [transaction] = transactions;
+  const [point] = rows;
+  if (transaction === undefined || point === undefined) throw new Error('no target was made');
+  const then = await summary(server);
+  await client.query("INSERT INTO ledger (entry) VALUES ('the first that is not wanted')");
+  await fillSegments(server, 2);
+  await addRows(server, 1);
+  const atTheEnd = await summary(server);
+  await switchSegment(server);
+  await untilAllArchived(server);
+  const targets = {
+    name: { recovery_target_name: 'before the mistake' },
+    time: { recovery_target_time: point.time },
+    lsn: { recovery_target_lsn: point.lsn },
+    xid: { recovery_target_xid: transaction.xid },
+  };
+  past = { site, backup, targets, then, atTheEnd };
+});
+
+test.each(['name', 'time', 'lsn', 'xid'])(
+  'recovery to a target (%s) ends exactly there, and its new timeline can be recovered in turn',
+  async (kind) => {
+    const archive = copyArchive(past.site.archives[0]);
+    const host = await Host.make(past.site, { archives: [{ url: archive }] });
+    const settings = { ...host.restoring, ...past.targets[kind] };
+    await using server = await startCopy(past.backup, { signal: 'recovery', settings, env: host.env });
+    await untilOpen(server);
+    expect(await summary(server)).toEqual(past.then);
+
+    await fillSegments(server, 2);
+    const onTheNewTimeline = await summary(server);
+    await switchSegment(server);
+    await untilAllArchived(server);
+    expect((await archiverStatistics(server)).failed).toBe(0);
+    expect(objectKeys(archive)).toContainEqual(expect.stringMatching(/\/wal\/00000002\.history$/));
+    await server.stop();
+
+    await using second = await startCopy(past.backup, { signal: 'recovery', settings: host.restoring, env: host.env });
+    await untilOpen(second);
+    expect(await summary(second)).toEqual(onTheNewTimeline);
+    await untilAllArchived(second);
+    expect(objectKeys(archive)).toContainEqual(expect.stringMatching(/\/wal\/00000003\.history$/));
+  },
+);
+
+test('the abandoned end of the first timeline stays within reach', async () => {
+  const archive = copyArchive(past.site.archives[0]);
+  const host = await Host.make(past.site, { archives: [{ url: archive }] });
+  const early = { ...host.restoring, ...past.targets['name'] };
+  await using server = await startCopy(past.backup, { signal: 'recovery', settings: early, env: host.env });
+  await untilOpen(server);
+  await fillSegments(server, 1);
+  await untilAllArchived(server);
+
+  const settings = { ...host.restoring, recovery_target_timeline: '1' };
+  await using other = await startCopy(past.backup, { signal: 'recovery', settings, env: host.env });
+  await untilOpen(other);
+  expect(await summary(other)).toEqual(past.atTheEnd);
+  await untilAllArchived(other);
+  expect(objectKeys(archive)).toContainEqual(expect.stringMatching(/\/wal\/00000003\.history$/));
+});
