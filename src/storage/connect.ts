@@ -9,6 +9,8 @@ import type { Storage } from './storage.ts';
  * Errors: StorageError `configuration`.
  */
 export async function connect(archive: ArchiveSettings): Promise<Storage> {
+  // No limit on single attempts: a call into a hung file server goes on when the server does, and making it once
+  // more only takes another of the runtime's few threads for system calls.
   return withRetry(withLimits(await openBackend(archive)));
 }
 

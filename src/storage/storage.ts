@@ -49,7 +49,10 @@ export interface Body {
   readonly length: number;
   /** The digest of all bytes; computed at the first call, then remembered. */
   digest(algorithm: DigestAlgorithm): Promise<Uint8Array>;
-  /** All bytes from the first on, in pieces of any size, which stay as they are once given. Throws where the source no longer gives the same bytes. */
+  /**
+   * All bytes from the first on, in pieces of any size, which stay as they are once given. Throws where the source no
+   * longer gives the same bytes.
+   */
   open(): AsyncIterable<Uint8Array>;
 }
 
