@@ -58,7 +58,7 @@ export function build(root: string, directory: string): void {
 }
 
 /** Writes the three launchers into `directory`, by way of `scratch`, which lies on the same file system. */
-export function writeLaunchers(directory: string, scratch = directory): void {
+function writeLaunchers(directory: string, scratch = directory): void {
   for (const verb of LAUNCHED_VERBS) {
     const temporary = join(scratch, `.${verb}.${process.pid}`);
     writeFileSync(temporary, launcherText(verb), { mode: 0o755 });

@@ -114,7 +114,7 @@ describe.each(Object.entries(SHELLS))('with %s', (shellName, shell) => {
       for (const file of files) writeFileSync(join(cwd, file), '');
       const loop = ['dash', '-c', FOR_EACH, 'dash', ...shell, join(launchers, verb), ...args];
       const { stdout } = await run(loop, { cwd, env: { STATUSES: statuses.join(' ') } });
-      const said = Object.fromEntries(
+      const said: unknown = Object.fromEntries(
         stdout
           .trim()
           .split('\n')
