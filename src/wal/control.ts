@@ -69,7 +69,7 @@ export function parseControlFile(bytes: Uint8Array): ControlFile {
   }
   const systemId = toSystemId(view.getBigUint64(0, true));
   if (systemId === undefined) throw new WalFormatError('pg_control holds the system identifier 0');
-  const nonce = bytes.slice(layout.nonceAt, layout.nonceAt + NONCE_BYTES);
+  const nonce = Uint8Array.from(bytes.subarray(layout.nonceAt, layout.nonceAt + NONCE_BYTES));
   const warning = warningsOf(version, nonce).join('; ');
   return { systemId, nonce, version, ...(warning !== '' && { warning }) };
 }

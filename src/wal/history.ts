@@ -12,7 +12,7 @@ export interface HistoryEntry {
 }
 
 /** What the server reads as an entry: sscanf("%u\t%X/%X"), the rest of the line is ignored (timeline.c). */
-const ENTRY = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})(?![0-9A-Fa-f])\s*(.*)$/;
+const ENTRY = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})(?![0-9A-Fa-f])\s*([^]*)$/;
 /** The only reason with words that a user chose: they can hold newlines. */
 const RESTORE_POINT = /^at restore point "/;
 

@@ -133,6 +133,8 @@ export class PostgresServer {
       ...asUser(user),
     });
     closeSync(log);
+    // A forgotten server must not keep a process waiting: the watchdog ends it.
+    child.unref();
     this.#process = child;
     const forget = child.pid === undefined ? () => undefined : killWithUs(child.pid);
     this.exited = new Promise((resolve, reject) => {
