@@ -1,7 +1,7 @@
 import { Failure } from '../exit.ts';
 import type { OpenKeys } from '../seal/keys.ts';
 import { unseal } from '../seal/unseal.ts';
-import type { Deadline } from '../storage/deadline.ts';
+import { seconds, type Deadline } from '../storage/deadline.ts';
 import { StorageError } from '../storage/errors.ts';
 import type { SystemId } from '../wal/control.ts';
 import { objectKey } from '../wal/keys.ts';
@@ -34,6 +34,7 @@ export type Fetched = { readonly found: Archive | undefined; readonly failures: 
  * Asks the archives in order for the file and writes the first right one to `landing`. An archive that fails, or
  * whose object is corrupt or untrusted, is passed over and reported. Nothing found and no failure means that each
  * archive itself said 'no such object'. Throws only what `landing` throws.
+ * @param silenceMs how long nothing may arrive, where the deadline has such a limit
  */
 export async function fetchFirst(
   archives: readonly Archive[],
@@ -41,11 +42,16 @@ export async function fetchFirst(
   keys: OpenKeys,
   landing: Landing,
   deadline: Deadline,
+  silenceMs = Infinity,
 ): Promise<Fetched> {
   const failures: ArchiveFailure[] = [];
-  for (const archive of archives) {
+  for (const [index, archive] of archives.entries()) {
+    const others = archives.length - 1 - index;
     try {
-      if (await fetchFrom(archive, wanted, keys, landing, deadline)) return { found: archive, failures };
+      const found = await inItsTurn(others, silenceMs, deadline, (turn) =>
+        fetchFrom(archive, wanted, keys, landing, turn),
+      );
+      if (found) return { found: archive, failures };
     } catch (error) {
       const failure = asFailure(error, archive.storage.url);
       if (failure.kind === 'unwritable') throw failure;
@@ -53,6 +59,31 @@ export async function fetchFirst(
     }
   }
   return { found: undefined, failures };
+}
+
+/**
+ * Asks one archive. One that is silent must not use up the time of the others: it has an equal part of what is left,
+ * anew from each byte on that arrives.
+ */
+async function inItsTurn<T>(
+  others: number,
+  silenceMs: number,
+  deadline: Deadline,
+  ask: (turn: Deadline) => Promise<T>,
+): Promise<T> {
+  if (others === 0) return ask(deadline);
+  const partMs = Math.min(deadline.remainingMs(), silenceMs) / (others + 1);
+  const turn = deadline.child(() => timer.refresh());
+  const timer = setTimeout(() => {
+    const fact = `no answer within its part of the time, ${seconds(partMs)}`;
+    turn.expire(new StorageError('unreachable', fact, { retryable: false }));
+  }, partMs);
+  try {
+    return await ask(turn);
+  } finally {
+    clearTimeout(timer);
+    turn.close();
+  }
 }
 
 /** Whether the archive had it; false only on the store's own word. */

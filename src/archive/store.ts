@@ -41,10 +41,28 @@ export async function storeEverywhere(
       return await place(archive, key, content, sealed, options);
     } catch (error) {
       const refused = error instanceof Failure && (error.kind === 'different' || error.kind === 'invalid');
-      if (refused && (await isAside(archive, content, options.trusted, options.deadline))) return 'aside';
+      if (refused) return unlessAside(archive, content, options, error);
       throw error;
     }
   });
+}
+
+/**
+ * Whether a refused content was set aside in the archive; else the refusal is thrown, also where that can't be told:
+ * an archive that does not answer must not hide what is wrong.
+ */
+export async function unlessAside(
+  archive: Archive,
+  content: Content,
+  { trusted, deadline }: PlaceOptions,
+  refusal: Failure,
+): Promise<'aside'> {
+  try {
+    if (await isAside(archive, content, trusted, deadline)) return 'aside';
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+  throw refusal;
 }
 
 /**
@@ -61,5 +79,5 @@ export function conclude(results: readonly Result[]): Failure[] {
   const lines = results.map((result) =>
     result.is === 'failed' ? result.failure.message : `archive ${result.archive.storage.url}: ${result.is}`,
   );
-  throw new Failure(first.kind, lines.join('; '), { hint: first.hint, cause: first });
+  throw new Failure(first.kind, [...new Set(lines)].join('; '), { hint: first.hint, cause: first });
 }

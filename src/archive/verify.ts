@@ -19,24 +19,41 @@ export async function isStored(
   deadline: Deadline,
 ): Promise<boolean> {
   const { body } = sealed;
-  if (mode === 'readback') {
-    return readObject(archive.storage, key, deadline, async (object) => {
-      if (object.info.size !== body.length) return false;
-      await sealed.verifyCopy(object.bytes);
-      return true;
-    });
-  }
+  if (mode === 'readback') return opensAsSent(archive, key, sealed, deadline);
   const info = await archive.storage.head(key, deadline);
   if (info.size !== body.length) return false;
   if (info.digest !== undefined) {
     const sent = await body.digest(info.digest.algorithm);
     return Buffer.compare(sent, info.digest.value) === 0;
   }
+  return isAsSent(archive, key, sealed, deadline);
+}
+
+/** Whether the object's bytes are those that were sent. */
+async function isAsSent(archive: Archive, key: string, { body }: Sealed, deadline: Deadline): Promise<boolean> {
   return readObject(archive.storage, key, deadline, async (object) => {
     const hash = createHash('sha256');
     for await (const piece of object.bytes) hash.update(piece);
     return Buffer.compare(hash.digest(), await body.digest('sha256')) === 0;
   });
+}
+
+/**
+ * Opens what the archive holds. What does not open is damage only if it is byte for byte what was sent: else a racing
+ * writer may have left his own object, which is for the caller to judge.
+ */
+async function opensAsSent(archive: Archive, key: string, sealed: Sealed, deadline: Deadline): Promise<boolean> {
+  try {
+    return await readObject(archive.storage, key, deadline, async (object) => {
+      if (object.info.size !== sealed.body.length) return false;
+      await sealed.verifyCopy(object.bytes);
+      return true;
+    });
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind !== 'damaged') throw error;
+    if (await isAsSent(archive, key, sealed, deadline)) throw damaged(archive, key, error.message);
+    return false;
+  }
 }
 
 /** What lies in the archive where our upload should be is not it, and not whole. */

@@ -37,7 +37,8 @@ export async function fetch(nameText: string, path: string, options: FetchOption
   if (name === undefined) throw new Failure('usage', `"${nameText}" is not the name of a WAL file`, { hint: USAGE });
   const settings = await loadSettings(options.config, process.env);
   io.onPromote(settings.fetch.onPromote);
-  const deadline = fetchDeadline(settings, name);
+  const silenceMs = silenceLimit(settings);
+  const deadline = new Deadline(settings.fetch.deadlineMs, { what: `fetch of ${name.name}`, idleMs: silenceMs });
   io.endsWithin(deadline.remainingMs());
   const archives = await openArchives(settings.archives);
   try {
@@ -48,7 +49,7 @@ export async function fetch(nameText: string, path: string, options: FetchOption
     io.onAbandon(() => landing.discard());
     try {
       for (let checks = 0; ; checks += 1) {
-        const { found, failures } = await fetchFirst(archives, wanted, keys, landing, deadline);
+        const { found, failures } = await fetchFirst(archives, wanted, keys, landing, deadline, silenceMs);
         if (found !== undefined) {
           for (const { failure } of failures) io.warn(`${failure.message}; taken from archive ${found.storage.url}`);
           landing.commit(() => io.stillWanted());
@@ -121,8 +122,6 @@ function unanswered(name: WalName, failure: Failure, settings: Settings): Failur
 }
 
 /** A recovery may wait long, a standby only briefly: while we wait, it does not try streaming. */
-function fetchDeadline(settings: Settings, name: WalName): Deadline {
-  const { deadlineMs, standbyDeadlineMs, onPromote } = settings.fetch;
-  const standby = failureColumn('.', onPromote) === 'standby';
-  return new Deadline(deadlineMs, { what: `fetch of ${name.name}`, ...(standby && { idleMs: standbyDeadlineMs }) });
+function silenceLimit({ fetch: { standbyDeadlineMs, onPromote } }: Settings): number {
+  return failureColumn('.', onPromote) === 'standby' ? standbyDeadlineMs : Infinity;
 }

@@ -1,11 +1,11 @@
-import { isAside, holds } from '../archive/aside.ts';
+import { holds } from '../archive/aside.ts';
 import { openArchives, type Archive } from '../archive/archives.ts';
 import { readWalFile, type WalFile } from '../archive/check.ts';
 import type { Content } from '../archive/compare.ts';
 import { endedTimeline, type EndedTimeline } from '../archive/ended.ts';
 import { loadPushKeys } from '../archive/keyring.ts';
 import { place, type PlaceOptions } from '../archive/place.ts';
-import { conclude, forEachArchive, storeEverywhere, type Result } from '../archive/store.ts';
+import { conclude, forEachArchive, storeEverywhere, unlessAside, type Result } from '../archive/store.ts';
 import { Failure, type Outcome } from '../exit.ts';
 import { seal, type Sealed } from '../seal/seal.ts';
 import { readHistories } from '../server/data-directory.ts';
@@ -86,10 +86,7 @@ async function pushCurrent(
     return storeEverywhere(archives, objectKey(content.systemId, content.name), content, sealed, options);
   }
   const refusal = invalid(file, file.problem);
-  return forEachArchive(archives, async (archive) => {
-    if (await isAside(archive, content, options.trusted, options.deadline)) return 'aside';
-    throw refusal;
-  });
+  return forEachArchive(archives, (archive) => unlessAside(archive, content, options, refusal));
 }
 
 /**

@@ -4,7 +4,7 @@ import { readWalFile, type WalFile } from '../archive/check.ts';
 import { compareHeld, type Content, type Held } from '../archive/compare.ts';
 import { loadPushKeys } from '../archive/keyring.ts';
 import { place, type PlaceOptions } from '../archive/place.ts';
-import { conclude, forEachArchive } from '../archive/store.ts';
+import { conclude, forEachArchive, type Result } from '../archive/store.ts';
 import type { Outcome } from '../exit.ts';
 import { seal } from '../seal/seal.ts';
 import { openCluster } from '../server/cluster.ts';
@@ -38,15 +38,17 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
     const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
     const placing = { verify: settings.verify, trusted, deadline };
 
-    const findings = await Promise.all(archives.map((archive) => look(archive, file, content, placing)));
-    const refusing = findings.filter((finding) => finding.refuses).map((finding) => finding.archive);
     const aside = asideKey(systemId, file.name, content.fingerprint);
-    const results = await forEachArchive(refusing, async (archive) => {
+    const findings = new Map<Archive, Finding>();
+    const results = await forEachArchive(archives, async (archive) => {
+      const finding = await look(archive, file, content, placing);
+      findings.set(archive, finding);
+      if (!finding.refuses) return 'identical';
       await place(archive, aside, content, sealed, placing);
       return 'aside';
     });
-    for (const failure of conclude(results)) io.warn(failure.message);
-    report({ file, content, findings, aside }, options.json === true, io);
+    report({ file, content, findings, results, aside }, options.json === true, io);
+    for (const failure of conclude(results)) io.warn(`${failure.message} (not required)`);
     return 'done';
   } finally {
     deadline.close();
@@ -56,7 +58,6 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
 
 /** What one archive has under the file's own name, and whether a push of the file is refused there. */
 interface Finding {
-  readonly archive: Archive;
   readonly held: Held | { readonly is: 'absent' };
   readonly refuses: boolean;
   /** The content is kept under aside/ already. */
@@ -67,7 +68,7 @@ async function look(archive: Archive, file: WalFile, content: Content, options: 
   const { trusted, deadline } = options;
   const held = await heldUnderPlainName(archive, content, options);
   const refuses = file.problem !== undefined || held.is === 'different' || held.is === 'unsigned';
-  return { archive, held, refuses, kept: refuses && (await isAside(archive, content, trusted, deadline)) };
+  return { held, refuses, kept: refuses && (await isAside(archive, content, trusted, deadline)) };
 }
 
 async function heldUnderPlainName(archive: Archive, content: Content, options: PlaceOptions): Promise<Finding['held']> {
@@ -88,36 +89,53 @@ async function heldUnderPlainName(archive: Archive, content: Content, options: P
 interface Report {
   readonly file: WalFile;
   readonly content: Content;
-  readonly findings: readonly Finding[];
+  /** Of the archives that could be looked at. */
+  readonly findings: ReadonlyMap<Archive, Finding>;
+  readonly results: readonly Result[];
   readonly aside: string;
 }
 
-function report({ file, content, findings, aside }: Report, json: boolean, io: Io): void {
-  const here = {
-    path: file.path,
-    bytes: file.length,
-    modified: file.modified.toISOString(),
-    fingerprint: content.fingerprint,
-  };
+function report({ file, content, findings, results, aside }: Report, json: boolean, io: Io): void {
+  const modified = file.modified.toISOString();
+  const here = { path: file.path, bytes: file.length, modified, fingerprint: content.fingerprint };
   if (json) {
-    const archives = findings.map(({ archive, held, refuses }) => ({
-      url: archive.storage.url,
-      holds: held.is,
-      ...('fingerprint' in held && { fingerprint: held.fingerprint, stored: held.info.modified.toISOString() }),
-      ...(refuses && { aside }),
-    }));
+    const archives = results.map((result) => asJson(result, findings.get(result.archive), aside));
     io.out(
       JSON.stringify({ here: { ...here, ...(file.problem && { problem: file.problem }) }, archives }, undefined, 2),
     );
     return;
   }
-  io.out(`here: ${here.path}, ${here.bytes} bytes, modified ${here.modified}, fingerprint ${here.fingerprint}`);
+  io.out(`here: ${here.path}, ${here.bytes} bytes, modified ${modified}, fingerprint ${here.fingerprint}`);
   if (file.problem !== undefined) io.out(`      ${file.problem}`);
-  for (const { archive, held, refuses, kept } of findings) {
-    io.out(`archive ${archive.storage.url}: ${describe(held)}`);
-    if (!refuses) io.out('      nothing to set aside: a push of this file succeeds');
-    else io.out(`      ${kept ? 'was kept already' : 'kept'} as ${aside}; a push of exactly this content now succeeds`);
+  for (const result of results) {
+    const finding = findings.get(result.archive);
+    if (finding !== undefined) io.out(`archive ${result.archive.storage.url}: ${describe(finding.held)}`);
+    io.out(finding === undefined ? failureOf(result) : `      ${whatBecame(result, finding, aside)}`);
   }
+}
+
+function asJson(result: Result, finding: Finding | undefined, aside: string): object {
+  const held = finding?.held;
+  return {
+    url: result.archive.storage.url,
+    ...(held && { holds: held.is }),
+    ...(held && 'fingerprint' in held && { fingerprint: held.fingerprint, stored: held.info.modified.toISOString() }),
+    ...(result.is === 'aside' && { aside }),
+    ...(result.is === 'failed' && { failure: result.failure.message }),
+  };
+}
+
+function whatBecame(result: Result, { held, kept }: Finding, aside: string): string {
+  if (result.is === 'failed') return failureOf(result);
+  if (result.is === 'aside') {
+    return `${kept ? 'was kept already' : 'kept'} as ${aside}; a push of exactly this content now succeeds`;
+  }
+  if (held.is === 'damaged') return 'nothing was set aside: a push fails until the object there is mended or removed';
+  return 'nothing to set aside: a push of this file succeeds';
+}
+
+function failureOf(result: Result): string {
+  return result.is === 'failed' ? result.failure.message : '';
 }
 
 function describe(held: Finding['held']): string {

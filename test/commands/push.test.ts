@@ -4,18 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { generateSigningKey } from '../../src/seal/keys.ts';
-import { MIB, removePath } from '../harness/cluster.ts';
+import { flip, MIB, removePath } from '../harness/cluster.ts';
 import { VERSIONS } from '../harness/server-user.ts';
 import { call, fetch, makeCluster, push } from './in-process.ts';
 
 const NAME = '00000001000000000000002A';
-
-/** Overwrites one byte of a file. */
-export function flip(path: string, at: number): void {
-  const bytes = readFileSync(path);
-  bytes[at] = (bytes[at] ?? 0) ^ 0x01;
-  writeFileSync(path, bytes);
-}
 
 describe('a push stores a file once', () => {
   test('under the key of its cluster and name, to be opened again', async () => {

@@ -341,3 +341,10 @@ function randomSystemId(): string {
 export function removePath(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
+
+/** Changes one bit of a file. */
+export function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] ?? 0) ^ 0x01;
+  writeFileSync(path, bytes);
+}
