@@ -63,13 +63,30 @@ function split(text: string): Parts {
 function normaliseFile(host: string, path: string): string {
   if (host !== '')
     throw new UrlProblem(`file://${host} names a host: a directory has three slashes, file:///directory`);
-  if (/%(2f|00)/i.test(path)) throw new UrlProblem('its path has an encoded slash or zero byte');
-  if (/%(?![0-9a-f]{2})/i.test(path))
-    throw new UrlProblem('its path has a % that is not followed by two hexadecimal digits');
-  refuseOddSegments(path);
-  const { href } = new URL(`file://${path}`);
-  if (href === 'file:///') throw new UrlProblem('it names the root directory, or none');
-  return withoutEndSlash(href);
+  const names = withoutEndSlash(path).split('/').slice(1).map(decodeName);
+  if (names.length === 0) throw new UrlProblem('it names the root directory, or none');
+  return ['file://', ...names.map(encodeName)].join('/');
+}
+
+function decodeName(part: string): string {
+  const name = orProblem(() => decodeURIComponent(part), 'it has a % that stands for no character: write %25');
+  refuseOddName(name);
+  if (/[/\0]/.test(name)) throw new UrlProblem('its path has an encoded slash or zero byte');
+  return name;
+}
+
+function encodeName(name: string): string {
+  const encoded = orProblem(() => encodeURI(name), 'it has half of a character in it');
+  return encoded.replace(/[?#]/g, encodeURIComponent);
+}
+
+function orProblem(act: () => string, problem: string): string {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof URIError) throw new UrlProblem(problem);
+    throw error;
+  }
 }
 
 function normaliseBucket(scheme: Scheme, bucket: string, path: string): string {
@@ -79,14 +96,13 @@ function normaliseBucket(scheme: Scheme, bucket: string, path: string): string {
     );
   }
   if (path.includes('%')) throw new UrlProblem('its prefix is taken as it is written, so it cannot have a % in it');
-  refuseOddSegments(path);
+  withoutEndSlash(path).split('/').slice(1).forEach(refuseOddName);
   return withoutEndSlash(`${scheme}://${bucket}${path}`);
 }
 
-function refuseOddSegments(path: string): void {
-  const segments = withoutEndSlash(path).split('/').slice(1);
-  const odd = segments.find((segment) => /^(\.|%2e){0,2}$/i.test(segment));
-  if (odd !== undefined) throw new UrlProblem(`its path has an empty part, or one that is '.' or '..'`);
+function refuseOddName(name: string): void {
+  if (name === '' || name === '.' || name === '..')
+    throw new UrlProblem(`its path has an empty part, or one that is '.' or '..'`);
 }
 
 function withoutEndSlash(text: string): string {

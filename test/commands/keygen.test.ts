@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,8 +9,7 @@ import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { keygen } from '../../src/commands/keygen.ts';
 import { parseIdentities, parseRecipient, parseSigner, parseTrusted } from '../../src/seal/keys.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-
-const hasAge = spawnSync('age', ['--version']).status === 0;
+import { needProgram } from '../harness/need.ts';
 
 let directory: string;
 let said: string;
@@ -69,7 +68,7 @@ test('the identity file is as age-keygen writes it, and age reads it', async () 
   expect(await decrypter.decrypt(await encrypter.encrypt('wal'), 'text')).toBe('wal');
 });
 
-test.runIf(hasAge)('the age program opens with it what it sealed for it', async () => {
+test.skipIf(needProgram('age'))('the age program opens with it what it sealed for it', async () => {
   await run();
   const recipient = /age1\w+/.exec(read('identity.txt'))?.[0] ?? '';
   const sealed = execFileSync('age', ['-r', recipient], { input: 'wal' });

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { directoryOf } from '../../src/storage/file/url.ts';
 import { parseArchiveUrl, parseEndpoint, redactUrl, UrlProblem } from '../../src/settings/url.ts';
 
 describe('the URL of an archive', () => {
@@ -8,6 +10,9 @@ describe('the URL of an archive', () => {
     ['FILE:///archive/', 'file:///archive'],
     ['file:///mnt/wal archive', 'file:///mnt/wal%20archive'],
     ['file:///mnt/a%3Fb', 'file:///mnt/a%3Fb'],
+    ['file:///mnt/%61%20b%25', 'file:///mnt/a%20b%25'],
+    ['file:///C|/x', 'file:///C%7C/x'],
+    ['file:///mnt/wäl', 'file:///mnt/w%C3%A4l'],
     ['s3://bucket', 's3://bucket'],
     ['s3://bucket/', 's3://bucket'],
     ['s3://bucket/pre/fix/', 's3://bucket/pre/fix'],
@@ -30,6 +35,8 @@ describe('the URL of an archive', () => {
     'file:///a//b',
     'file:///a%2fb',
     'file:///a%b',
+    'file:///a%ff',
+    'file:///a%00',
     'file:///a\\b',
     's3:///prefix',
     's3://bucket//prefix',
@@ -43,6 +50,17 @@ describe('the URL of an archive', () => {
   ])('%j is refused', (text) => {
     expect(() => parseArchiveUrl(text)).toThrow(UrlProblem);
   });
+});
+
+test('a file URL names the same directory before and after', () => {
+  const name = fc.string({ unit: 'binary', minLength: 1 }).filter((text) => !/^\.\.?$|[/\0]/.test(text));
+  fc.assert(
+    fc.property(fc.array(name, { minLength: 1, maxLength: 3 }), (names) => {
+      const { url } = parseArchiveUrl(`file:///${names.map(encodeURIComponent).join('/')}`);
+      expect(directoryOf(url)).toBe(`/${names.join('/')}`);
+      expect(parseArchiveUrl(url).url).toBe(url);
+    }),
+  );
 });
 
 test('an endpoint is an http or https URL', () => {
