@@ -1,54 +1,17 @@
-import { execFileSync } from 'node:child_process';
 import * as promises from 'node:fs/promises';
-import {
-  link,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  symlink,
-  truncate,
-  utimes,
-  writeFile,
-} from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { link, lstat, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
 import { connect } from '../../src/storage/connect.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { Disk } from '../../src/storage/file/disk.ts';
 import { FileStorage } from '../../src/storage/file/storage.ts';
-import type { ListOptions, Storage } from '../../src/storage/storage.ts';
-import { bodyOf, collect, noise, text } from './bodies.ts';
-import { fileArchive, makeFilePlace } from './file-place.ts';
+import { withLimits } from '../../src/storage/limits.ts';
+import { withRetry } from '../../src/storage/retry.ts';
+import { bodyOf, noise, text } from './bodies.ts';
+import { place, deadline, on, failing, at, create, keysOf } from './file-fixture.ts';
+import { fileArchive } from './file-place.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
-let place: Awaited<ReturnType<typeof makeFilePlace>>;
-let deadline: Deadline;
-
-beforeEach(async () => {
-  place = await makeFilePlace();
-  deadline = new Deadline(30_000, { what: 'the test' });
-});
-afterEach(async () => {
-  deadline.close();
-  await place.remove();
-});
-
-/** The archive, on a disk of which some calls are replaced. */
-const on = (disk: Partial<Disk>): Storage =>
-  new FileStorage(fileArchive(place.path).url, { mounted: false, disk: { ...promises, ...disk } });
-const failing = (code: string) => (): Promise<never> =>
-  Promise.reject(Object.assign(new Error(`${code}: it is so, call '/a' -> '/b'`), { code }));
-const at = (key: string): string => `${place.path}/${key}`;
-const create = (storage: Storage, key: string, content = 'x'): Promise<void> =>
-  storage.create(key, text(content), deadline);
-
-async function keysOf(storage: Storage, prefix: string, options: ListOptions = {}): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const page of storage.list(prefix, options, deadline)) keys.push(...page.map(({ key }) => key));
-  return keys;
-}
 
 describe('link(2)', () => {
   it('that says EEXIST for our own link (a lost reply on NFS) has made it', async () => {
@@ -211,6 +174,31 @@ describe('writing', () => {
   });
 });
 
+describe('a file server that hangs', () => {
+  it('holds nobody, and a create that wakes up after the deadline makes no object', async () => {
+    let wake = (): void => undefined;
+    const asleep = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const hung = on({
+      open: async (...given) => {
+        const file = await promises.open(...given);
+        const sync = file.sync.bind(file);
+        if (given[1] === 'wx') file.sync = () => asleep.then(sync);
+        return file;
+      },
+    });
+    const short = new Deadline(60_000, { what: 'the push' });
+    const created = withRetry(withLimits(hung)).create('1/wal/a', text('x'), short);
+    await expect.poll(() => place.leftovers()).toHaveLength(1);
+    short.shorten(0);
+    await expect(created).rejects.toMatchObject({ kind: 'unreachable', message: 'the push was not done within 0 ms' });
+    wake();
+    await expect.poll(() => place.leftovers()).toEqual([]);
+    expect(await keysOf(place.storage, '')).toEqual([]);
+  });
+});
+
 describe('the root', () => {
   it('is never created', async () => {
     await rm(place.path, { recursive: true });
@@ -279,151 +267,5 @@ describe('the root', () => {
       },
     });
     await expect(keysOf(listing, '1/')).rejects.toMatchObject({ kind: 'unreachable' });
-  });
-});
-
-describe('what is no object', () => {
-  it('at a key is corrupt', async () => {
-    await mkdir(at('1/wal/directory'), { recursive: true });
-    await writeFile(at('1/wal/real'), 'x');
-    await symlink('real', at('1/wal/link'));
-    await symlink('nothing', at('1/wal/dangling'));
-    execFileSync('mkfifo', [at('1/wal/pipe')]);
-    for (const name of ['directory', 'link', 'dangling', 'pipe']) {
-      await expect(place.storage.get(`1/wal/${name}`, deadline), name).rejects.toMatchObject({ kind: 'corrupt' });
-      await expect(place.storage.head(`1/wal/${name}`, deadline), name).rejects.toMatchObject({ kind: 'corrupt' });
-      await expect(create(place.storage, `1/wal/${name}`), name).rejects.toMatchObject({ kind: 'corrupt' });
-    }
-    await expect(place.storage.get('1/wal/real/below', deadline)).rejects.toMatchObject({ kind: 'corrupt' });
-    await expect(place.storage.delete(['1/wal/directory'], deadline)).rejects.toMatchObject({ kind: 'corrupt' });
-  });
-
-  it('is not listed, but files that nobody knows are', async () => {
-    await mkdir(at('1/wal/empty'), { recursive: true });
-    await mkdir(at('tmp'));
-    await mkdir(at('lost+found'));
-    for (const path of ['tmp/x', 'lost+found/x', '1/wal/a', '1/notes.txt', 'README', '1/tmp'])
-      await writeFile(at(path), 'x');
-    await symlink('a', at('1/wal/link'));
-    execFileSync('mkfifo', [at('1/wal/pipe')]);
-    expect(await keysOf(place.storage, '')).toEqual(['1/notes.txt', '1/tmp', '1/wal/a', 'README']);
-    expect(await keysOf(place.storage, 'tmp/')).toEqual([]);
-    expect(await keysOf(place.storage, 't')).toEqual([]);
-  });
-
-  it.each(['', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../b', 'a/./b', 'a\0b', 'tmp/a', 'lost+found/a'])(
-    '"%s" is no key',
-    async (key) => {
-      for (const act of [
-        () => create(place.storage, key),
-        () => place.storage.get(key, deadline),
-        () => place.storage.head(key, deadline),
-        () => place.storage.delete([key], deadline),
-      ]) {
-        await expect(act()).rejects.toBeInstanceOf(TypeError);
-      }
-    },
-  );
-
-  it.each(['../', 'a/../', '/', 'a//'])('%j is no prefix', async (prefix) => {
-    await expect(keysOf(place.storage, prefix)).rejects.toBeInstanceOf(TypeError);
-  });
-});
-
-describe('links to directories', () => {
-  it('are followed, by get and by list', async () => {
-    await create(place.storage, '1/wal/a', 'moved');
-    await rename(at('1'), `${place.path}-elsewhere`);
-    await symlink(`${place.path}-elsewhere`, at('1'));
-    expect(await keysOf(place.storage, '1/')).toEqual(['1/wal/a']);
-    expect((await collect((await place.storage.get('1/wal/a', deadline)).bytes)).toString()).toBe('moved');
-    await expect(place.storage.get('1/wal/b', deadline)).rejects.toMatchObject({ kind: 'absent' });
-  });
-
-  it('that lead to nothing hide objects: nothing is absent, no listing is empty', async () => {
-    await symlink(`${place.path}-unmounted`, at('1'));
-    const expected = { kind: 'unreachable', retryable: false };
-    await expect(place.storage.get('1/wal/a', deadline)).rejects.toMatchObject(expected);
-    await expect(place.storage.head('1/a', deadline)).rejects.toMatchObject(expected);
-    await expect(keysOf(place.storage, '')).rejects.toMatchObject(expected);
-    await expect(keysOf(place.storage, '1/')).rejects.toMatchObject(expected);
-    await expect(keysOf(place.storage, '1/wal/0')).rejects.toMatchObject(expected);
-    await expect(place.storage.delete(['1/a'], deadline)).rejects.toMatchObject(expected);
-  });
-});
-
-describe('reading', () => {
-  it.each([
-    ['shorter', 1_500_000],
-    ['longer', 9_000_000],
-  ])('notices that a file became %s meanwhile', async (_, length) => {
-    await place.storage.create('1/wal/a', bodyOf(noise(6_000_000, 1)), deadline);
-    const { bytes } = await place.storage.get('1/wal/a', deadline);
-    const readAll = async (): Promise<void> => {
-      let count = 0;
-      for await (const piece of bytes) {
-        expect(piece.length).toBeGreaterThan(0);
-        if (count === 0) await truncate(at('1/wal/a'), length);
-        count += 1;
-      }
-    };
-    await expect(readAll()).rejects.toMatchObject({ kind: 'corrupt' });
-  });
-
-  it('holds no descriptor for an object that nobody reads', async () => {
-    await create(place.storage, '1/wal/a');
-    const before = (await readdir('/proc/self/fd')).length;
-    for (let count = 0; count < 50; count += 1) await place.storage.get('1/wal/a', deadline);
-    expect((await readdir('/proc/self/fd')).length).toBeLessThan(before + 10);
-  });
-});
-
-describe('listing', () => {
-  it('reads only the directories that can hold what is asked for', async () => {
-    const directories = Array.from(
-      { length: 40 },
-      (_, index) => `00000001000000${index.toString(16).toUpperCase().padStart(2, '0')}`,
-    );
-    await place.fill(
-      directories.flatMap((directory) => [`1/wal/${directory}/${directory}00000001`, `2/wal/${directory}/x`]),
-    );
-    const read: string[] = [];
-    const counted = on({
-      readdir: ((path: string, options: { withFileTypes: true }) => {
-        read.push(path.slice(place.path.length + 1));
-        return readdir(path, options);
-      }) as unknown as Disk['readdir'],
-    });
-    const after = `1/wal/${directories[37] ?? ''}/z`;
-    expect(await keysOf(counted, '1/wal/', { after })).toHaveLength(2);
-    expect(read).toEqual(['1/wal/', ...directories.slice(37).map((directory) => `1/wal/${directory}/`)]);
-    read.length = 0;
-    for await (const page of counted.list('1/', { limit: 1 }, deadline)) {
-      expect(page).toHaveLength(1);
-      break;
-    }
-    expect(read).toEqual(['1/', '1/wal/', `1/wal/${directories[0] ?? ''}/`]);
-    read.length = 0;
-    expect(await keysOf(counted, `1/wal/${directories[5] ?? ''}`)).toHaveLength(1);
-    expect(read).toEqual(['1/wal/', `1/wal/${directories[5] ?? ''}/`]);
-  });
-
-  it('leaves out what was deleted meanwhile', async () => {
-    await place.fill(['1/wal/a', '1/wal/b']);
-    const storage = on({
-      lstat: (async (path: string) => {
-        await rm(at('1/wal/b'), { force: true });
-        return lstat(path);
-      }) as unknown as Disk['lstat'],
-    });
-    expect(await keysOf(storage, '1/')).toEqual(['1/wal/a']);
-  });
-
-  it('fails where a directory cannot be read, or a name is not UTF-8', async () => {
-    await place.fill(['1/wal/a']);
-    const failingDisk = on({ readdir: failing('EIO') });
-    await expect(keysOf(failingDisk, '1/')).rejects.toMatchObject({ kind: 'unreachable', retryable: true });
-    await writeFile(Buffer.concat([Buffer.from(at('1/wal/')), Buffer.of(0x66, 0xe9)]), 'x');
-    await expect(keysOf(place.storage, '1/')).rejects.toMatchObject({ kind: 'corrupt' });
   });
 });

@@ -11,6 +11,10 @@ const DENIED: Meaning = {
   hint: `The archive's directory must belong to the user that runs this, or grant it access (uid ${process.getuid?.() ?? 'unknown'}).`,
 };
 const FULL: Meaning = { kind: 'full', hint: 'Make room in the archive, or raise its limit; nothing was stored.' };
+const READ_ONLY: Meaning = {
+  kind: 'full',
+  hint: 'The file system of the archive is read-only: so mounted, or made so by the system after an error; nothing was stored.',
+};
 const UNREACHABLE: Meaning = {
   kind: 'unreachable',
   hint: "The archive's disk or file server does not answer as it should.",
@@ -25,7 +29,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: DENIED,
   ENOSPC: FULL,
   EDQUOT: FULL,
-  EROFS: FULL,
+  EROFS: READ_ONLY,
   EFBIG: FULL,
   EIO: UNREACHABLE,
   ESTALE: UNREACHABLE,
