@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 
 import {
   addRows,
@@ -20,8 +20,6 @@ import {
   untilOpen,
 } from '../harness/archiving.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const NAME = /([0-9A-F]{24})$/;
 

@@ -1,4 +1,4 @@
-import { beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
 import {
   addRows,
@@ -19,8 +19,6 @@ import {
   type Summary,
 } from '../harness/archiving.ts';
 import { startPostgres, type Settings } from '../harness/postgres.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** What the database held at the moment that is the target of all recoveries here, and at the end. */
 interface Past {

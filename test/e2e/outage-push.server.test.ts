@@ -1,0 +1,125 @@
+import { spawnSync } from 'node:child_process';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+
+import {
+  addRows,
+  archiverStatistics,
+  createLedger,
+  fillSegments,
+  Host,
+  makeDirectory,
+  makeSite,
+  objectPath,
+  startCopy,
+  summary,
+  switchSegment,
+  takeBackup,
+  untilAllArchived,
+  untilLogged,
+  untilOpen,
+  waiting,
+  type Site,
+} from '../harness/archiving.ts';
+import { startPostgres, waitFor } from '../harness/postgres.ts';
+import { serverUser } from '../harness/server-user.ts';
+
+interface Outage {
+  readonly status: number;
+  readonly message: RegExp;
+  /** A site whose archive can be broken and mended. */
+  readonly begin: (site: Site) => void;
+  readonly end: (site: Site) => void;
+  readonly onMount?: boolean;
+}
+
+const archiveOf = (site: Site): string => site.archives[0];
+const run = (command: string, ...args: string[]): void => {
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+};
+const filler = (site: Site): string => join(archiveOf(site), 'lost+found', 'filler');
+
+const OUTAGES: Readonly<Record<string, Outage>> = {
+  'is gone': {
+    status: 69,
+    message: /there is no directory/,
+    begin: (site) => renameSync(archiveOf(site), `${archiveOf(site)}.away`),
+    end: (site) => renameSync(`${archiveOf(site)}.away`, archiveOf(site)),
+  },
+  'is read-only': {
+    status: 75,
+    message: /is read-only: so mounted/,
+    begin: (site) => run('mount', '-o', 'remount,ro', archiveOf(site)),
+    end: (site) => run('mount', '-o', 'remount,rw', archiveOf(site)),
+    onMount: true,
+  },
+  'is full': {
+    status: 75,
+    message: /Make room in the archive/,
+    begin: (site) => {
+      makeDirectory(join(archiveOf(site), 'lost+found'));
+      spawnSync('dd', ['if=/dev/zero', `of=${filler(site)}`, 'bs=64k']);
+    },
+    end: (site) => run('rm', filler(site)),
+    onMount: true,
+  },
+};
+
+const canMount = mayMount();
+
+test.each(Object.entries(OUTAGES).filter(([, { onMount }]) => canMount || onMount !== true))(
+  'the archive %s while the server runs: it runs on, says why, and catches up by itself',
+  async (_, { status, message, begin, end, onMount }) => {
+    const site = makeSite();
+    if (onMount === true) mountTmpfs(archiveOf(site));
+    const host = await Host.make(site);
+    await using server = await startPostgres({
+      version: 18,
+      walSegmentSizeMb: 1,
+      settings: host.archiving,
+      env: host.env,
+    });
+    await createLedger(server);
+    await fillSegments(server, 1);
+    const backup = await takeBackup(server);
+    await untilAllArchived(server);
+
+    begin(site);
+    const during = await fillSegments(server, 4);
+    await untilLogged(server, `archive command failed with exit code ${status}`);
+    expect(server.log()).toMatch(message);
+    await waitFor('the failures to be counted', async () => (await archiverStatistics(server)).failed > 0);
+    expect(waiting(server)).toEqual(expect.arrayContaining(during));
+
+    end(site);
+    await addRows(server, 10);
+    const all = await summary(server);
+    await switchSegment(server);
+    await untilAllArchived(server);
+    for (const segment of during) expect(objectPath(archiveOf(site), segment), segment).toBeDefined();
+    await server.stop();
+
+    const settings = { restore_command: host.restoreCommand };
+    await using copy = await startCopy(backup, { signal: 'recovery', settings, env: host.env });
+    await untilOpen(copy);
+    expect(await summary(copy)).toEqual(all);
+  },
+);
+
+function mountTmpfs(path: string): void {
+  const { uid, gid } = serverUser();
+  run('mount', '-t', 'tmpfs', '-o', `size=4m,mode=0700,uid=${uid},gid=${gid}`, 'walseal-test', path);
+  onTestFinished(() => run('umount', '--lazy', path));
+}
+
+/** Only root may mount, and not in every container; where everything is meant to be there, it must. */
+function mayMount(): boolean {
+  const path = makeSite().directory;
+  const may = spawnSync('mount', ['-t', 'tmpfs', 'walseal-test', path]).status === 0;
+  if (may) run('umount', path);
+  else if (process.env['CI'] === 'true')
+    throw new Error('the tests of a full and a read-only archive need to mount a tmpfs');
+  return may;
+}
