@@ -39,7 +39,7 @@ export function decodeBech32(prefix: string, text: string): Uint8Array | string 
 }
 
 function checksum(prefix: string, values: readonly number[]): number[] {
-  const codes = [...prefix].map((character) => character.charCodeAt(0));
+  const codes = Array.from(prefix, (character) => character.charCodeAt(0));
   const expanded = [...codes.map((code) => code >> 5), 0, ...codes.map((code) => code & 31)];
   const rest = polymod([...expanded, ...values, 0, 0, 0, 0, 0, 0]) ^ 1;
   return [25, 20, 15, 10, 5, 0].map((shift) => (rest >>> shift) & 31);
@@ -51,7 +51,7 @@ function polymod(values: readonly number[]): number {
     const top = state >>> 25;
     state = ((state & 0x1ffffff) << 5) ^ value;
     GENERATOR.forEach((term, i) => {
-      if ((top >>> i) & 1) state ^= term;
+      if (((top >>> i) & 1) === 1) state ^= term;
     });
   }
   return state >>> 0;

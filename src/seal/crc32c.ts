@@ -4,26 +4,27 @@ const POLYNOMIAL = 0x82f63b78;
 const LANES = 8;
 const TABLE = makeTable();
 
-/** Updates a running CRC, which starts as 0. */
+/**
+ * Updates a running CRC, which starts as 0. Written out, since it must be fast before it is compiled: a helper that
+ * reads both kinds of array makes it six times slower.
+ */
 export function updateCrc32c(crc: number, bytes: Uint8Array): number {
-  const at = (lane: number, index: number): number => TABLE[lane * 256 + (index & 0xff)] ?? 0;
+  const table = TABLE;
   let state = ~crc;
   let i = 0;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (; i + LANES <= bytes.length; i += LANES) {
-    const low = view.getUint32(i, true) ^ state;
-    const high = view.getUint32(i + 4, true);
+    state ^= (bytes[i] ?? 0) | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16) | ((bytes[i + 3] ?? 0) << 24);
     state =
-      at(7, low) ^
-      at(6, low >>> 8) ^
-      at(5, low >>> 16) ^
-      at(4, low >>> 24) ^
-      at(3, high) ^
-      at(2, high >>> 8) ^
-      at(1, high >>> 16) ^
-      at(0, high >>> 24);
+      (table[1792 + (state & 0xff)] ?? 0) ^
+      (table[1536 + ((state >>> 8) & 0xff)] ?? 0) ^
+      (table[1280 + ((state >>> 16) & 0xff)] ?? 0) ^
+      (table[1024 + (state >>> 24)] ?? 0) ^
+      (table[768 + (bytes[i + 4] ?? 0)] ?? 0) ^
+      (table[512 + (bytes[i + 5] ?? 0)] ?? 0) ^
+      (table[256 + (bytes[i + 6] ?? 0)] ?? 0) ^
+      (table[bytes[i + 7] ?? 0] ?? 0);
   }
-  for (; i < bytes.length; i += 1) state = (state >>> 8) ^ at(0, state ^ view.getUint8(i));
+  for (; i < bytes.length; i += 1) state = (state >>> 8) ^ (table[(state ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
   return ~state >>> 0;
 }
 
@@ -32,7 +33,7 @@ function makeTable(): Uint32Array {
   const table = new Uint32Array(LANES * 256);
   for (let byte = 0; byte < 256; byte += 1) {
     let crc = byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc & 1) === 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
     table[byte] = crc;
   }
   for (let i = 256; i < table.length; i += 1) {

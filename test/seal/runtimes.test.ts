@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { beforeAll, describe, expect, test } from 'vitest';
 
@@ -39,8 +40,10 @@ describe('bun and Node', () => {
       const sealed = await seal(fileToSeal(directory, content), { recipients });
       writeFileSync(join(directory, `${what}.${kind}.by-node`), await gather(sealed.body.open()));
     }
-    execFileSync(bunOf(CHECKOUT), [join(import.meta.dirname, 'in-bun.ts'), directory], { stdio: 'inherit' });
-    report = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8'));
+    execFileSync(bunOf(CHECKOUT), [fileURLToPath(new URL('in-bun.ts', import.meta.url)), directory], {
+      stdio: 'inherit',
+    });
+    report = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8')) as RuntimeReport;
   }, 60_000);
 
   test('have the same ChaCha20-Poly1305', async () => {

@@ -148,7 +148,8 @@ describe('a large file', () => {
     const all = (async () => {
       for await (const piece of sealed.body.open()) length += piece.length;
     })();
-    await expect(all).rejects.toMatchObject({ kind: 'invalid', message: expect.stringContaining('changed') });
+    await expect(all).rejects.toMatchObject({ kind: 'invalid' });
+    await expect(all).rejects.toThrow('changed');
     expect(length).toBeLessThan(sealed.body.length);
   });
 
@@ -175,10 +176,9 @@ describe('a file that is not as announced', () => {
 
   test('is an unwritable place where it cannot be read', async () => {
     const input = fileToSeal(directory, Buffer.alloc(0));
-    await expect(seal({ ...input, path: join(directory, 'none') }, { recipients })).rejects.toMatchObject({
-      kind: 'unwritable',
-      message: expect.stringContaining('ENOENT'),
-    });
+    const sealing = seal({ ...input, path: join(directory, 'none') }, { recipients });
+    await expect(sealing).rejects.toMatchObject({ kind: 'unwritable' });
+    await expect(sealing).rejects.toThrow('ENOENT');
   });
 });
 

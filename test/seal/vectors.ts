@@ -20,8 +20,7 @@ export interface ListedVector extends Vector {
 }
 
 export function readVectors(): ListedVector[] {
-  const vectors: ListedVector[] = JSON.parse(readVectorFile('vectors.json').toString());
-  return vectors;
+  return JSON.parse(readVectorFile('vectors.json').toString()) as ListedVector[];
 }
 
 export function readVectorFile(name: string): Buffer {
@@ -54,14 +53,14 @@ export async function tryVector(
   }
 }
 
-export function expectationOf({ expected }: Vector): Expectation {
+function expectationOf({ expected }: Vector): Expectation {
   const name = parseWalName(expected.name);
   const systemId = parseSystemId(expected.systemId);
   if (name === undefined || systemId === undefined) throw new Error('a vector expects what cannot be');
   return { name, systemId };
 }
 
-export function keysOf({ identity, trusted }: Vector): OpenKeys {
+function keysOf({ identity, trusted }: Vector): OpenKeys {
   const file = `${identity}.identity.txt`;
   return {
     identities: identity === 'nobody' ? [] : parseIdentities(readVectorFile(file).toString(), file),
