@@ -12,9 +12,11 @@ import { bugStatus, Failure, launchedVerb, NO_LAUNCHER, ORPHANED, outcomeStatus,
 const words = process.argv.slice(2);
 const verb = launchedVerb(words[0]);
 const speaker = verb ?? 'walseal';
+/** PostgreSQL waits for these two; people wait for the others. */
+const isForServer = verb === 'wal-push' || verb === 'wal-fetch';
 
-/** How long the program may take to load and to learn its own deadline: no legitimate start comes near. */
-const START_LIMIT_MS = 10 * 60_000;
+/** How long the program may take to load and to learn its own deadline. */
+const START_LIMIT_MS = 2 * 60_000;
 /** What a command gets beyond its own deadline, to end by itself and to say why. */
 const GRACE_MS = 10_000;
 /** The longest that setTimeout can wait. */
@@ -36,7 +38,7 @@ process.on('unhandledRejection', endByBug);
 process.on('beforeExit', () => {
   endByBug(new Error('the work stopped half-way: it waits for something that can never happen'));
 });
-if (verb !== undefined) limitTo(START_LIMIT_MS);
+if (isForServer) limitTo(START_LIMIT_MS);
 void main();
 
 async function main(): Promise<void> {
@@ -67,7 +69,7 @@ function io(): Io {
       cleanups.push(cleanup);
     },
     endsWithin: (ms) => {
-      if (verb !== undefined) limitTo(ms + GRACE_MS);
+      limitTo(ms + GRACE_MS);
     },
     onPromote: (choice) => {
       onPromote = choice;
@@ -171,7 +173,7 @@ function end(status: number): never {
  * make the start slower. A reader that is gone changes nothing.
  */
 function write(descriptor: 1 | 2, text: string): void {
-  const giveUpAt = verb === undefined ? Infinity : performance.now() + STUCK_LOG_MS;
+  const giveUpAt = isForServer ? performance.now() + STUCK_LOG_MS : Infinity;
   let bytes: Uint8Array = Buffer.from(text);
   while (bytes.length > 0) {
     try {

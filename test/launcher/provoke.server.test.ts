@@ -37,7 +37,9 @@ describe.each(ENGINES)('%s', (engine) => {
       matrix.push(`| ${name} | ${engine} | ${shellName} | ${said.join(' | ')} |`);
       const { expected } = provocation;
       const wanted = 'push' in expected ? expected : expected[engine];
-      expect(said).toEqual(COLUMNS.map((column) => wanted[column]));
+      // That a 0 was earned is checked where it was said.
+      const judged = COLUMNS.map((column, at) => (provocation.orDone && said[at] === 0 ? 0 : wanted[column]));
+      expect(said).toEqual(judged);
       if (directory !== engines[engine]) rmSync(dirname(directory), { recursive: true });
     });
   });
