@@ -40,19 +40,11 @@ is_current_node() {
   " 2>/dev/null
 }
 
-# The packages of package-lock.json. What was installed is noted by digest, as an addon is built for one machine.
+# The packages of package-lock.json, where node_modules is not in step with it.
 install_packages() {
-  local stamp=$root/node_modules/.walseal-installed
-  local wanted
-  wanted=$(packages_digest)
-  if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
+  node "$root/scripts/lib/installed.ts" && return
   say 'installing the packages of package-lock.json (npm ci)'
   (cd "$root" && npm ci --include=dev --no-audit --no-fund --loglevel=error >&2) || fail 'npm ci failed'
-  printf '%s\n' "$wanted" >"$stamp"
-}
-
-packages_digest() {
-  (cd "$root" && cat package.json package-lock.json .npmrc && node -p 'process.platform + process.arch') | sha256sum | cut -d ' ' -f 1
 }
 
 # install_debian_packages PROGRAM=PACKAGE...: what is not there is installed where that may be done, and named where not.
