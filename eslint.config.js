@@ -43,10 +43,17 @@ export default defineConfig(
       ],
       // The compiler tells of these, and knows the underscore.
       '@typescript-eslint/no-unused-vars': 'off',
-      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreVoidReturningFunctions: true }],
+      '@typescript-eslint/no-confusing-void-expression': [
+        'error',
+        { ignoreVoidReturningFunctions: true, ignoreArrowShorthand: true },
+      ],
       eqeqeq: 'error',
       'prefer-const': 'error',
     },
+  },
+  {
+    files: ['**/*.js', '**/*.mjs'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' } },
   },
   {
     // The one place that ends the process, and the programs that test what becomes of bad endings.
