@@ -14,7 +14,8 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
     outcome = result;
   };
   const [verb, ...rest] = argv;
-  const program = verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
+  const program =
+    verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
   const own = program.name() === verb ? rest : argv;
   if (argv.length === 0) {
     program.outputHelp();
@@ -34,7 +35,10 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
 type Settle = (outcome: Outcome) => void;
 
 const CONFIG = ['--config <file>', 'settings file (default: $WALSEAL_CONFIG, else /etc/walseal/walseal.toml)'] as const;
-const PGDATA = ['--pgdata <dir>', 'data directory of the cluster (default: where pg_wal lies, else the current directory)'] as const;
+const PGDATA = [
+  '--pgdata <dir>',
+  'data directory of the cluster (default: where pg_wal lies, else the current directory)',
+] as const;
 
 function command(name: string, io: Io): Command {
   return new Command(name)
@@ -52,7 +56,9 @@ function command(name: string, io: Io): Command {
 function walPush(io: Io, settle: Settle): Command {
   return command('wal-push', io)
     .version(manifest.version, '--version', 'print the version')
-    .description('Stores one WAL file in the archives: compressed, encrypted, once, verified. PostgreSQL runs it as archive_command.')
+    .description(
+      'Stores one WAL file in the archives: compressed, encrypted, once, verified. PostgreSQL runs it as archive_command.',
+    )
     .argument('<path>', 'the file to archive, as PostgreSQL passes it for %p')
     .option(...CONFIG)
     .option(...PGDATA)
@@ -64,25 +70,36 @@ function walPush(io: Io, settle: Settle): Command {
 }
 
 function walFetch(io: Io, settle: Settle): Command {
-  return command('wal-fetch', io)
-    .version(manifest.version, '--version', 'print the version')
-    .description('Brings one WAL file back from the archives, checked to the last byte. PostgreSQL runs it as restore_command.')
-    .argument('<name>', 'the file wanted, as PostgreSQL passes it for %f')
-    .argument('<path>', 'where to put it, as PostgreSQL passes it for %p')
-    .option(...CONFIG)
-    .option(...PGDATA)
-    .option('--system-id <number>', 'system identifier of the cluster, where there is no data directory to read it from')
-    .addHelpText('after', FETCH_HELP)
-    .action(async (name: string, path: string, options: { config?: string; pgdata?: string; systemId?: string }) => {
-      const { fetch } = await import('./fetch.ts');
-      settle(await fetch(name, path, options, io));
-    });
+  return (
+    command('wal-fetch', io)
+      .version(manifest.version, '--version', 'print the version')
+      .description(
+        'Brings one WAL file back from the archives, checked to the last byte. PostgreSQL runs it as restore_command.',
+      )
+      .argument('<name>', 'the file wanted, as PostgreSQL passes it for %f')
+      .argument('<path>', 'where to put it, as PostgreSQL passes it for %p')
+      .option(...CONFIG)
+      .option(...PGDATA)
+      .option(
+        '--system-id <number>',
+        'system identifier of the cluster, where there is no data directory to read it from',
+      )
+      .addHelpText('after', FETCH_HELP)
+      // The launcher takes the last two arguments for the name and the path, so options come before them.
+      .passThroughOptions()
+      .action(async (name: string, path: string, options: { config?: string; pgdata?: string; systemId?: string }) => {
+        const { fetch } = await import('./fetch.ts');
+        settle(await fetch(name, path, options, io));
+      })
+  );
 }
 
 function walseal(io: Io, settle: Settle): Command {
   const program = command('walseal', io)
     .version(manifest.version, '--version', 'print the version')
-    .description('WAL archiving for PostgreSQL. The server runs wal-push and wal-fetch; these are the commands for operators.')
+    .description(
+      'WAL archiving for PostgreSQL. The server runs wal-push and wal-fetch; these are the commands for operators.',
+    )
     .addHelpText('after', WALSEAL_HELP);
   program.addCommand(
     command('keygen', io)

@@ -15,6 +15,7 @@ export class LandingFile {
   readonly #destination: string;
   readonly #path: string;
   #descriptor: number | undefined;
+  #isThere = false;
   #length = 0;
 
   /** Touches nothing yet: a file that turns out to be absent leaves no trace. */
@@ -32,7 +33,10 @@ export class LandingFile {
         return;
       }
       removeLeftovers(dirname(this.#destination));
-      this.#descriptor = openSync(this.#path, 'w', 0o600);
+      // One of our own number is left from an earlier life, or somebody else's link: it is not written through.
+      removeIfThere(this.#path);
+      this.#descriptor = openSync(this.#path, 'wx', 0o600);
+      this.#isThere = true;
     });
   }
 
@@ -40,7 +44,7 @@ export class LandingFile {
     const descriptor = this.#descriptor;
     if (descriptor === undefined) throw new TypeError('restart() comes before the first byte');
     writing(this.#path, () => {
-      for (let written = 0; written < bytes.length; ) {
+      for (let written = 0; written < bytes.length;) {
         const count = writeSync(descriptor, bytes, written, bytes.length - written, this.#length);
         written += count;
         this.#length += count;
@@ -52,19 +56,23 @@ export class LandingFile {
   commit(mayAct: () => boolean): void {
     this.#close();
     if (!mayAct()) {
-      removeIfThere(this.#path);
-      throw new Failure('unwritable', `nobody waits for ${this.#destination} any more: the process that asked for it is gone`);
+      this.discard();
+      throw new Failure(
+        'unwritable',
+        `nobody waits for ${this.#destination} any more: the process that asked for it is gone`,
+      );
     }
     writing(this.#destination, () => {
       renameSync(this.#path, this.#destination);
+      this.#isThere = false;
     });
   }
 
   /** Removes the temporary file, if there is one. */
   discard(): void {
-    if (this.#descriptor === undefined) return;
     this.#close();
-    removeIfThere(this.#path);
+    if (this.#isThere) removeIfThere(this.#path);
+    this.#isThere = false;
   }
 
   #close(): void {
@@ -73,12 +81,27 @@ export class LandingFile {
   }
 }
 
-/** Removes what fetches left behind that were killed: the files whose process is gone. */
+/**
+ * Removes what fetches left behind that were killed: the files whose process is gone. What can't be removed (in /tmp
+ * it may be another user's) does no harm.
+ */
 function removeLeftovers(directory: string): void {
-  for (const name of readdirSync(directory)) {
+  for (const name of namesIn(directory)) {
     if (!name.startsWith(TEMPORARY_PREFIX)) continue;
     const pid = Number(name.slice(TEMPORARY_PREFIX.length));
-    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) removeIfThere(join(directory, name));
+    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) tryTo(() => unlinkSync(join(directory, name)));
+  }
+}
+
+function namesIn(directory: string): string[] {
+  return tryTo(() => readdirSync(directory)) ?? [];
+}
+
+function tryTo<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
   }
 }
 
