@@ -1,18 +1,20 @@
 /**
  * Makes test/fixtures/seal: the objects of docs/FORMAT.md's test vectors, with their keys and what must become of
- * each. All that is random comes from a seed, so that the same sources and the same zstd give the same bytes.
+ * each, and the table of them at the end of that document. All that is random comes from a seed, so that the same sources and the same zstd give the same bytes.
  *
  *     node scripts/make-seal-vectors.ts
  */
 import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { encodeBech32 } from '../src/seal/bech32.ts';
 import { X25519Identity } from '../src/seal/x25519.ts';
 import { vectorObjects } from './seal-vectors/objects.ts';
 import { random } from './seal-vectors/random.ts';
+import { withTable } from './seal-vectors/table.ts';
 
+const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'FORMAT.md');
 const DIRECTORY = join(import.meta.dirname, '..', 'test', 'fixtures', 'seal');
 /** PKCS#8 and SPKI of Ed25519 (RFC 8410) before their 32 bytes. */
 const ED25519_LEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -43,6 +45,7 @@ const manifest = vectors.map(({ object, ...vector }) => ({
   sha256: createHash('sha256').update(object).digest('hex'),
 }));
 put('vectors.json', `[\n${manifest.map((vector) => JSON.stringify(vector)).join(',\n')}\n]\n`);
+writeFileSync(DOCUMENT, withTable(readFileSync(DOCUMENT, 'utf8'), vectors));
 
 function put(name: string, content: string | Uint8Array): void {
   writeFileSync(join(DIRECTORY, name), content);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -20,7 +20,7 @@ import { seal } from '../../src/seal/seal.ts';
 import { decryptChunks, payloadKey } from '../../src/seal/stream.ts';
 import { needProgram } from '../harness/need.ts';
 import { fileToSeal, gather, newKeys, opened, scratchDirectory } from './files.ts';
-import { inPieces } from './vectors.ts';
+import { inPieces, readVectorFile } from './vectors.ts';
 
 const directory = scratchDirectory();
 const FILE_FRAME_BYTES = 64;
@@ -115,6 +115,50 @@ describe.skipIf(needProgram('openssl'))('openssl', () => {
     expect(execFileSync('openssl', ['pkey', '-pubout'], { input: privatePem }).toString()).toBe(publicPem);
   });
 });
+
+describe.skipIf(['age', 'zstd', 'openssl', 'xxd', 'awk'].map(needProgram).includes(true))(
+  'what the format says to type',
+  () => {
+    const document = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'FORMAT.md'), 'utf8');
+    const section = /^## 9\..*?(?=^## 10\.)/ms.exec(document)?.[0] ?? '';
+    const commands = [...section.matchAll(/^ {4}(.*)$/gm)].map((match) => match[1] ?? '');
+    const [openAgeFile, openPlain, digest, labelOfAge, labelOfPlain, payload, ...signature] = commands;
+    const content = 'What a segment holds is of no concern to its seal.\n'.repeat(6);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+
+    /** Runs a line as it stands, in a directory where the files have the names that it uses. */
+    function type(object: string, line = 'false'): string {
+      writeFileSync(join(directory, 'OBJECT'), readVectorFile(`${object}.sealed`));
+      writeFileSync(join(directory, 'identity.txt'), readVectorFile('alice.identity.txt'));
+      writeFileSync(join(directory, 'host.pem'), readVectorFile('host.public.pem'));
+      return execFileSync('sh', ['-c', line], {
+        cwd: directory,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+    }
+    const made = (name: string): string => readFileSync(join(directory, name), 'utf8');
+
+    test('opens an object', () => {
+      type('encrypted', openAgeFile);
+      expect(made('FILE')).toBe(content);
+      type('plain', openPlain);
+      expect(made('FILE')).toBe(content);
+      expect(type('encrypted', digest).replaceAll(/\s/g, '')).toBe(sha256);
+    });
+
+    test('shows the label, checks the payload and the signature', () => {
+      type('plain', labelOfPlain);
+      expect(made('LABEL')).toMatch(/^walseal label v1\n(?:.*\n){4}$/);
+      type('plain-signed', labelOfPlain);
+      expect(made('LABEL')).toMatch(/^walseal label v1\n(?:.*\n){5}$/);
+      type('signed', `${labelOfAge ?? 'false'} || true`);
+      const [, length = '', announced = ''] = /^payload (\d+) (.*)$/m.exec(made('LABEL')) ?? [];
+      expect(type('signed', payload?.replace(' N ', ` ${length} `))).toBe(`${announced}  -\n`);
+      expect(type('signed', signature.join('\n'))).toContain('Verified Successfully');
+    });
+  },
+);
 
 /** What is in an age file; ours differ only in their first stanza. */
 async function openAge(file: Buffer, identity: string): Promise<Buffer> {

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { withTable } from '../../scripts/seal-vectors/table.ts';
 import { readVectorFile, readVectors, tryVector } from './vectors.ts';
 
 const vectors = readVectors();
@@ -20,4 +23,9 @@ describe.each(vectors)('$file, $about', (vector) => {
       if ('written' in result) expect(result.written).toBeLessThanOrEqual(2 ** 18);
     }
   });
+});
+
+test('the format names every vector', () => {
+  const document = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'FORMAT.md'), 'utf8');
+  expect(withTable(document, vectors)).toBe(document);
 });
