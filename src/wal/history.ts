@@ -14,7 +14,7 @@ export interface HistoryEntry {
 /** What the server reads as an entry: sscanf("%u\t%X/%X"), the rest of the line is ignored (timeline.c). */
 const ENTRY = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})(?![0-9A-Fa-f])\s*([^]*)$/;
 /** The only reason with words that a user chose: they can hold newlines. */
-const RESTORE_POINT = /^at restore point "/;
+const RESTORE_POINT = 'at restore point "';
 
 /**
  * Reads a history file: the ancestors of a timeline, oldest first. Lines are read as the server reads them
@@ -30,7 +30,7 @@ export function parseHistory(text: string): HistoryEntry[] {
     if (entry !== undefined) {
       if (last !== undefined) checkOrder(last, entry);
       entries.push(entry);
-    } else if (last !== undefined && RESTORE_POINT.test(last.reason)) {
+    } else if (last?.reason.startsWith(RESTORE_POINT)) {
       entries[entries.length - 1] = { ...last, reason: `${last.reason}\n${line}` };
     } else if (!/^\s*(#|$)/.test(line)) {
       throw new WalFormatError(`"${line}" in a history file is not a timeline and where it ended`);

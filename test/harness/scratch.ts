@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -36,14 +37,10 @@ function scratchRoot(): string {
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   watchdog.unref();
-  unrefPipe(watchdog.stdin);
+  // A pipe keeps the event loop alive; the watchdog's must not.
+  if (watchdog.stdin instanceof Socket) watchdog.stdin.unref();
   root = { path, watchdog: watchdog.stdin };
   return path;
-}
-
-/** A pipe keeps the event loop alive; the watchdog's must not. */
-function unrefPipe(pipe: Writable | null): void {
-  if (pipe !== null && 'unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
 }
 
 /** Makes a directory (mode 0700) of its own for one purpose. It goes when the process ends, or earlier: `removeScratch`. */

@@ -31,7 +31,7 @@ export const anySystem: fc.Arbitrary<SystemId> = fc
   .map((value) => known(parseSystemId(String(value))));
 
 const digits = (length: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...'0123456789ABCDEF'), minLength: length, maxLength: length });
+  fc.string({ unit: fc.constantFrom(...Array.from('0123456789ABCDEF')), minLength: length, maxLength: length });
 const timelineDigits = digits(8).filter((text) => text !== '00000000');
 const segmentDigits = fc.tuple(timelineDigits, digits(16)).map(([timeline, rest]) => timeline + rest);
 

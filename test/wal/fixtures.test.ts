@@ -29,7 +29,7 @@ test('there are files of every version', () => {
 
 describe.each(CLUSTERS)('what a real server %s writes', (cluster) => {
   const read = (name: string): Buffer => readFileSync(join(ROOT, cluster, name));
-  const facts: Facts = JSON.parse(read('facts.json').toString());
+  const facts = JSON.parse(read('facts.json').toString()) as Facts;
   const system = known(parseSystemId(facts.systemId));
   const size = known(toSegmentSize(facts.segmentSize));
   const names = readdirSync(join(ROOT, cluster)).flatMap((name) => parseWalName(name) ?? []);
@@ -75,7 +75,8 @@ describe.each(CLUSTERS)('what a real server %s writes', (cluster) => {
     expect(first).toMatchObject({ timeline: 1, reason: 'at restore point "before the fork"' });
     expect(history('00000003.history')).toMatchObject([first, { timeline: 2, reason: 'no recovery target specified' }]);
     const fourth = history('00000004.history');
-    expect(fourth).toMatchObject([first, { timeline: 2, reason: expect.stringMatching(/^before \d{4}-/) }]);
+    expect(fourth).toMatchObject([first, { timeline: 2 }]);
+    expect(fourth[1]?.reason).toMatch(/^before \d{4}-/);
   });
 
   test('backup files tell where a backup starts, as their names do, and where it stops', () => {
