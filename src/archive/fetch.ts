@@ -103,7 +103,7 @@ async function fetchFrom(
   } catch (error) {
     if (error instanceof StorageError && error.kind === 'absent') return false;
     if (error instanceof Failure && error.kind !== 'unwritable') {
-      throw new Failure(error.kind, `archive ${archive.storage.url}: ${error.message}`, {
+      throw new Failure(error.kind, `archive ${archive.storage.url}: ${wanted.name.name}: ${error.message}`, {
         hint: error.hint,
         cause: error,
       });
