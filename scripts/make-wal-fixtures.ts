@@ -16,16 +16,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  baseBackup,
-  serverUser,
-  startFrom,
-  startPostgres,
-  waitFor,
-  type PostgresServer,
-} from '../test/harness/postgres.ts';
+import { baseBackup, startFrom, startPostgres, waitFor, type PostgresServer } from '../test/harness/postgres.ts';
 import { makeScratch } from '../test/harness/scratch.ts';
-import { copyAsServer, type Version } from '../test/harness/server-user.ts';
+import { copyAsServer, serverUser, type Version } from '../test/harness/server-user.ts';
 
 interface ClusterToMake {
   readonly version: Version;

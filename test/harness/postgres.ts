@@ -18,9 +18,6 @@ import {
   type Version,
 } from './server-user.ts';
 
-// The whole harness from one place.
-export { runAsServer, serverUser };
-
 export type Settings = Readonly<Record<string, string | number | boolean>>;
 
 export interface ServerOptions {

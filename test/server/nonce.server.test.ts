@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 
 import { readControlFile } from '../../src/server/data-directory.ts';
 import { postmasterIsStopping } from '../../src/server/postmaster.ts';
-import { baseBackup, serverUser, startFrom, startPostgres } from '../harness/postgres.ts';
+import { baseBackup, startFrom, startPostgres } from '../harness/postgres.ts';
 import { makeScratch, removeScratch } from '../harness/scratch.ts';
-import { VERSIONS } from '../harness/server-user.ts';
+import { serverUser, VERSIONS } from '../harness/server-user.ts';
 import { askForSalt } from './scram.ts';
 
 /** A user that the server does not know gets a salt that is made from its secret nonce (scram_mock_salt in auth-scram.c). */
