@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+import {
+  addRows,
+  archiverStatistics,
+  createLedger,
+  fillSegments,
+  Host,
+  logged,
+  makeSite,
+  objectKeys,
+  startCopy,
+  summary,
+  takeBackup,
+  untilAllArchived,
+  untilLogged,
+  untilOpen,
+  type Site,
+} from '../harness/archiving.ts';
+import { startPostgres, waitFor, type PostgresServer, type Settings } from '../harness/postgres.ts';
+
+const SEGMENT = /\/([0-9A-F]{24})$/;
+
+test('with archive_mode = always, primary and standbys push the same files, and a failover leaves archiving intact', async () => {
+  const site = makeSite();
+  const host = await Host.make(site);
+  const always = { archive_mode: 'always', archive_command: host.archiveCommand };
+  await using primary = await startPostgres({ version: 18, walSegmentSizeMb: 1, settings: always, env: host.env });
+  await createLedger(primary);
+  const backup = await takeBackup(primary);
+  const following = (server: PostgresServer): Settings => ({
+    ...always,
+    restore_command: host.restoreCommand,
+    wal_retrieve_retry_interval: '200ms',
+    primary_conninfo: `host=${server.socketDirectory} port=${server.port} user=postgres`,
+  });
+  await using heir = await startCopy(backup, { signal: 'standby', settings: following(primary), env: host.env });
+  await untilStreaming(heir);
+  // A cascade: its stream of the old timeline ends in mid-segment, and it marks that segment all the same.
+  await using second = await startCopy(backup, { signal: 'standby', settings: following(heir), env: host.env });
+  await untilStreaming(second);
+
+  const pushed = await fillSegments(primary, 8);
+  for (const server of [primary, heir, second]) {
+    await untilReplayed(server, await summary(primary));
+    await untilAllArchived(server);
+    expect((await archiverStatistics(server)).failed, server.log()).toBe(0);
+    expect((await archiverStatistics(server)).archived).toBeGreaterThan(0);
+  }
+  expect(segmentsOf(site)).toEqual(expect.arrayContaining(pushed));
+  expect(new Set(segmentsOf(site)).size).toBe(segmentsOf(site).length);
+
+  await addRows(primary, 100);
+  const before = await summary(primary);
+  await untilReplayed(heir, before);
+  await untilReplayed(second, before);
+  await primary.stop('immediate');
+  await heir.query('SELECT pg_promote()');
+  await untilOpen(heir);
+  await addRows(heir, 100);
+  await fillSegments(heir, 3);
+  await untilReplayed(second, await summary(heir));
+  await fillSegments(heir, 2);
+  await untilReplayed(second, await summary(heir));
+  for (const server of [heir, second]) await untilAllArchived(server);
+
+  await untilLogged(second, /wal-push: 00000001[0-9A-F]{16} went aside: timeline 1 ended at/);
+  expect(logged(second, 'archive command failed'), second.log()).toBe(false);
+  expect(logged(heir, 'archive command failed'), heir.log()).toBe(false);
+  const aside = objectKeys(join(site.archives[0])).filter((key) => key.includes('/aside/'));
+  expect(aside).toHaveLength(1);
+  const after = await summary(heir);
+
+  await using copy = await startCopy(backup, { signal: 'recovery', settings: host.restoring, env: host.env });
+  await untilOpen(copy);
+  expect(await summary(copy)).toEqual(after);
+});
+
+function segmentsOf(site: Site): string[] {
+  return objectKeys(site.archives[0]).flatMap((key) => SEGMENT.exec(key)?.[1] ?? []);
+}
+
+async function untilReplayed(server: PostgresServer, wanted: { readonly rows: number }): Promise<void> {
+  await waitFor(
+    `${wanted.rows} rows`,
+    async () => (await summary(server)).rows === wanted.rows,
+    30_000,
+    () => server.log().slice(-4_000),
+  );
+}
+
+async function untilStreaming(standby: PostgresServer): Promise<void> {
+  await waitFor('the standby to stream', async () => {
+    const [row] = await standby.query('SELECT status FROM pg_stat_wal_receiver').catch(() => []);
+    return row?.['status'] === 'streaming';
+  });
+}
