@@ -2,6 +2,7 @@ import { Failure } from '../exit.ts';
 import type { TrustedKeys } from '../seal/keys.ts';
 import { inspect } from '../seal/unseal.ts';
 import type { Deadline } from '../storage/deadline.ts';
+import { StorageError } from '../storage/errors.ts';
 import type { ObjectInfo } from '../storage/storage.ts';
 import type { SystemId } from '../wal/control.ts';
 import type { WalName } from '../wal/name.ts';
@@ -53,7 +54,9 @@ export async function compareHeld(
       return found.trust === 'untrusted' ? { is: 'unsigned', ...what } : { is: 'identical' };
     });
   } catch (error) {
-    if (error instanceof Failure && error.kind === 'invalid') return { is: 'damaged', reason: error.message };
+    const isDamage =
+      error instanceof StorageError ? error.kind === 'corrupt' : error instanceof Failure && error.kind === 'invalid';
+    if (isDamage) return { is: 'damaged', reason: error.message };
     throw error;
   }
 }

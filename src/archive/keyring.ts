@@ -17,6 +17,8 @@ import type { Settings } from '../settings/schema.ts';
 /** What a push needs: public keys, the signing key, and whose signature counts when an object exists already. */
 export interface PushKeys extends SealKeys {
   readonly trusted: TrustedKeys | undefined;
+  /** Why nothing new may be stored: this host demands signatures, and has no key to sign with. */
+  readonly unsignable?: Failure;
 }
 
 /** Loads what a push needs. Errors: Failure `usage`, never with a secret in it. */
@@ -24,8 +26,9 @@ export async function loadPushKeys(settings: Settings): Promise<PushKeys> {
   const { encryption } = settings;
   const recipients = encryption.kind === 'age' ? encryption.recipients.map(parseRecipient) : [];
   const signer = await loadSigner(settings);
-  if (settings.signing.trusted !== undefined && signer === undefined) throw unsignable(settings);
-  return { recipients, ...(signer && { signer }), trusted: await loadTrusted(settings, signer) };
+  const trusted = await loadTrusted(settings, signer);
+  if (signer !== undefined) return { recipients, signer, trusted };
+  return { recipients, trusted, ...(trusted && { unsignable: unsignable(settings) }) };
 }
 
 /** Loads what a fetch needs. That no identity is set is a failure only when an encrypted object is met. */

@@ -13,6 +13,8 @@ export interface PlaceOptions {
   /** Undefined: signatures are not demanded. */
   readonly trusted: TrustedKeys | undefined;
   readonly deadline: Deadline;
+  /** Why nothing new may be stored; what is there already is still compared. */
+  readonly unsignable?: Failure;
 }
 
 /** What was true of the archive when `place` returned; in either case it holds exactly this content. */
@@ -32,8 +34,7 @@ export async function place(
   options: PlaceOptions,
 ): Promise<Placed> {
   try {
-    if (!(await create(archive, key, sealed, options.deadline)))
-      return await proveIdentical(archive, key, content, options);
+    if (!(await create(archive, key, sealed, options))) return await proveIdentical(archive, key, content, options);
     if (await isStored(archive, key, sealed, options.verify, options.deadline)) return 'stored';
     // A store whose conditional PUT is not atomic lets a racing writer win after us: look at what it left.
     return await proveIdentical(archive, key, content, options);
@@ -51,12 +52,27 @@ function asDamage(error: unknown, archive: Archive, key: string): Failure {
 }
 
 /** Whether the object was created: false where the key is taken, by anybody, ourselves with a lost response included. */
-async function create(archive: Archive, key: string, sealed: Sealed, deadline: Deadline): Promise<boolean> {
+async function create(archive: Archive, key: string, sealed: Sealed, options: PlaceOptions): Promise<boolean> {
+  const { deadline, unsignable } = options;
+  if (unsignable !== undefined) {
+    if (await isThere(archive, key, deadline)) return false;
+    throw unsignable;
+  }
   try {
     await archive.storage.create(key, sealed.body, deadline);
     return true;
   } catch (error) {
     if (error instanceof StorageError && error.kind === 'exists') return false;
+    throw error;
+  }
+}
+
+async function isThere(archive: Archive, key: string, deadline: Deadline): Promise<boolean> {
+  try {
+    await archive.storage.head(key, deadline);
+    return true;
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === 'absent') return false;
     throw error;
   }
 }

@@ -39,7 +39,8 @@ export async function push(path: string, options: PushOptions, io: Io): Promise<
   const cluster = await openCluster({ ...options, walPath: path }, process.cwd());
   const file = await readWalFile(path, cluster.systemId);
   const archives = await openArchives(pushArchives(settings));
-  const deadline = pushDeadline(settings, file, cluster, io);
+  const deadline = pushDeadline(settings, file, io);
+  const hurry = hurryWhenStopping(deadline, cluster.dataDirectory);
   try {
     const work = await prepare(file, cluster, settings, deadline);
     const ended = await leftBehind(file, cluster);
@@ -52,6 +53,7 @@ export async function push(path: string, options: PushOptions, io: Io): Promise<
     if (file.warning !== undefined) io.warn(`${file.name.name}: ${file.warning}`);
     return 'done';
   } finally {
+    clearInterval(hurry);
     deadline.close();
     for (const archive of archives) archive.storage.close();
   }
@@ -66,7 +68,7 @@ interface Work {
 }
 
 async function prepare(file: WalFile, cluster: Cluster, settings: Settings, deadline: Deadline): Promise<Work> {
-  const { trusted, ...keys } = await loadPushKeys(settings);
+  const { trusted, unsignable, ...keys } = await loadPushKeys(settings);
   const { systemId, nonce } = cluster;
   const sealed = await seal(
     { path: file.path, length: file.length, name: file.name, systemId, nonce, level: settings.compression.level },
@@ -74,7 +76,12 @@ async function prepare(file: WalFile, cluster: Cluster, settings: Settings, dead
   );
   const { name, length, modified } = file;
   const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
-  return { file, content, sealed, place: { verify: settings.verify, trusted, deadline } };
+  return {
+    file,
+    content,
+    sealed,
+    place: { verify: settings.verify, trusted, deadline, ...(unsignable && { unsignable }) },
+  };
 }
 
 /** The usual case: under its own name, unless the file is not what it claims to be. */
@@ -125,19 +132,19 @@ function invalid(file: WalFile, problem: string): Failure {
   });
 }
 
-/** The whole push ends within this; soon, once the postmaster waits for the archiver to finish. */
-function pushDeadline(settings: Settings, file: WalFile, cluster: Cluster, io: Io): Deadline {
+/** The whole push ends within this. */
+function pushDeadline(settings: Settings, file: WalFile, io: Io): Deadline {
   const extraMs = Math.ceil(Math.max(0, file.length - PLAIN_DEADLINE_BYTES) / MIB) * 1_000;
   const deadline = new Deadline(settings.deadlineMs + extraMs, { what: `push of ${file.name.name}` });
   io.endsWithin(deadline.remainingMs());
-  const look = (): void => {
-    if (!postmasterIsStopping(cluster.dataDirectory)) return;
-    deadline.shorten(STOPPING_DEADLINE_MS);
-    clearInterval(timer);
-  };
-  const timer = setInterval(look, STOPPING_CHECK_MS);
-  timer.unref();
-  deadline.signal.addEventListener('abort', () => clearInterval(timer));
-  look();
   return deadline;
+}
+
+/** Leaves the push little time once the postmaster waits for the archiver to finish. Returns the timer. */
+function hurryWhenStopping(deadline: Deadline, dataDirectory: string): NodeJS.Timeout {
+  const look = (): void => {
+    if (postmasterIsStopping(dataDirectory)) deadline.shorten(STOPPING_DEADLINE_MS);
+  };
+  look();
+  return setInterval(look, STOPPING_CHECK_MS).unref();
 }

@@ -22,7 +22,8 @@ export interface SetAsideOptions extends PushOptions {
 /**
  * The way out of a refusal: shows the file here and the one in each archive, and keeps ours under aside/. From
  * then on a push of exactly this content succeeds. Nothing under the plain name is touched.
- * 'done' also where there is nothing to set aside, since each archive holds this content or would take it.
+ * 'done' also where there is nothing to set aside, since each archive holds this content or would take it;
+ * 'found-wrong' where an archive holds a corrupt object of that name, which setting aside does not mend.
  */
 export async function setAside(path: string, options: SetAsideOptions, io: Io): Promise<Outcome> {
   const settings = await loadSettings(options.config, process.env);
@@ -31,12 +32,12 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
   const archives = await openArchives(pushArchives(settings));
   const deadline = new Deadline(settings.deadlineMs, { what: `set-aside of ${file.name.name}` });
   try {
-    const { trusted, ...keys } = await loadPushKeys(settings);
+    const { trusted, unsignable, ...keys } = await loadPushKeys(settings);
     const input = { path, length: file.length, name: file.name, systemId, nonce, level: settings.compression.level };
     const sealed = await seal(input, keys);
     const { name, length, modified } = file;
     const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
-    const placing = { verify: settings.verify, trusted, deadline };
+    const placing = { verify: settings.verify, trusted, deadline, ...(unsignable && { unsignable }) };
 
     const aside = asideKey(systemId, file.name, content.fingerprint);
     const findings = new Map<Archive, Finding>();
@@ -49,7 +50,7 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
     });
     report({ file, content, findings, results, aside }, options.json === true, io);
     for (const failure of conclude(results)) io.warn(`${failure.message} (not required)`);
-    return 'done';
+    return [...findings.values()].some(({ held }) => held.is === 'damaged') ? 'found-wrong' : 'done';
   } finally {
     deadline.close();
     for (const archive of archives) archive.storage.close();
