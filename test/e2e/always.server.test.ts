@@ -1,23 +1,20 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
+import { Host, makeSite, objectKeys, type Site } from '../harness/archiving.ts';
 import {
   addRows,
   archiverStatistics,
   createLedger,
   fillSegments,
-  Host,
   logged,
-  makeSite,
-  objectKeys,
   startCopy,
   summary,
   takeBackup,
   untilAllArchived,
   untilLogged,
   untilOpen,
-  type Site,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, waitFor, type PostgresServer, type Settings } from '../harness/postgres.ts';
 
 const SEGMENT = /\/([0-9A-F]{24})$/;

@@ -2,23 +2,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
+import { contents, Host, makeSite, objectKeys, objectPath } from '../harness/archiving.ts';
 import {
   addRows,
   archiverStatistics,
-  contents,
   createLedger,
   fillSegments,
-  Host,
-  makeSite,
-  objectKeys,
-  objectPath,
   startCopy,
   summary,
   switchSegment,
   takeBackup,
   untilAllArchived,
   untilOpen,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
 
 const NAME = /([0-9A-F]{24})$/;

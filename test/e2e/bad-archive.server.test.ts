@@ -5,24 +5,26 @@ import { beforeAll, expect, test } from 'vitest';
 import { generateSigningKey } from '../../src/seal/keys.ts';
 import {
   copyArchive,
-  createLedger,
   damage,
-  fillSegments,
   Host,
   makeDirectory,
   makeSite,
   objectKeys,
   objectPath,
+  type HostOptions,
+  type Site,
+} from '../harness/archiving.ts';
+import {
+  createLedger,
+  fillSegments,
   startCopy,
   summary,
   takeBackup,
   untilAllArchived,
   untilOpen,
   untilStopped,
-  type HostOptions,
-  type Site,
   type Summary,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
 import { makeScratch } from '../harness/scratch.ts';
 import { serverUser, writeAsServer } from '../harness/server-user.ts';

@@ -3,15 +3,12 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 
+import { Host, makeDirectory, makeSite, objectPath, type Site } from '../harness/archiving.ts';
 import {
   addRows,
   archiverStatistics,
   createLedger,
   fillSegments,
-  Host,
-  makeDirectory,
-  makeSite,
-  objectPath,
   startCopy,
   summary,
   switchSegment,
@@ -20,8 +17,7 @@ import {
   untilLogged,
   untilOpen,
   waiting,
-  type Site,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, waitFor } from '../harness/postgres.ts';
 import { serverUser } from '../harness/server-user.ts';
 

@@ -2,24 +2,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 
+import { copyArchive, Host, makeDirectory, makeSite, type Site } from '../harness/archiving.ts';
+import { Removable, TracedRestore } from '../harness/interference.ts';
 import {
-  copyArchive,
   createLedger,
   fillSegments,
-  Host,
-  makeDirectory,
-  makeSite,
-  Removable,
   startCopy,
   summary,
   takeBackup,
-  TracedRestore,
   untilAllArchived,
   untilOpen,
   untilStopped,
-  type Site,
   type Summary,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
 
 describe('the archive goes away in the middle of a recovery', () => {

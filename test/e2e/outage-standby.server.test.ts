@@ -2,15 +2,13 @@ import { readFileSync } from 'node:fs';
 
 import { beforeAll, describe, expect, test } from 'vitest';
 
+import { copyArchive, Host, makeSite, type HostOptions, type Site } from '../harness/archiving.ts';
+import { Removable } from '../harness/interference.ts';
 import {
   addRows,
-  copyArchive,
   createLedger,
   fillSegments,
-  Host,
   logged,
-  makeSite,
-  Removable,
   startCopy,
   summary,
   takeBackup,
@@ -18,10 +16,8 @@ import {
   untilLogged,
   untilOpen,
   untilStopped,
-  type HostOptions,
-  type Site,
   type Summary,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, waitFor, type PostgresServer, type Settings } from '../harness/postgres.ts';
 
 /** Long enough that the standby sleeps when it has just asked. */

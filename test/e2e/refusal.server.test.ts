@@ -2,20 +2,16 @@ import { chmodSync, copyFileSync, existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
+import { contents, damage, Host, makeSite, objectKeys } from '../harness/archiving.ts';
 import {
   archiverStatistics,
-  contents,
   createLedger,
-  damage,
   fillSegments,
-  Host,
-  makeSite,
-  objectKeys,
   startCopy,
   untilAllArchived,
   untilLogged,
   waiting,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
 import { writeAsServer } from '../harness/server-user.ts';
 

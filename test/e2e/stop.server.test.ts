@@ -2,15 +2,13 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
+import { Host, makeSite, objectKeys } from '../harness/archiving.ts';
+import { Removable } from '../harness/interference.ts';
 import {
   addRows,
   createLedger,
   fillSegments,
-  Host,
   logged,
-  makeSite,
-  objectKeys,
-  Removable,
   startCopy,
   summary,
   switchSegment,
@@ -19,7 +17,7 @@ import {
   untilLogged,
   untilOpen,
   waiting,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
 
 test('a fast stop takes along what waits; what it cannot, the next start does', async () => {
@@ -113,6 +111,33 @@ test('a server that is killed in the middle of a push pushes the same segment ag
   expect(await summary(copy)).toEqual(all);
 });
 
+test('a push that is killed, by whatever killed it, is a failure like any other: it is tried again', async () => {
+  const site = makeSite();
+  const host = await Host.make(site);
+  await using server = await startPostgres({
+    version: 18,
+    walSegmentSizeMb: 16,
+    settings: host.archiving,
+    env: host.env,
+  });
+  await createLedger(server);
+  const archiver = await archiverPid(server);
+  for (const signal of ['SIGKILL', 'SIGSEGV', 'SIGABRT'] as const) {
+    const from = server.log().length;
+    const segment = await switchSegment(server);
+    process.kill(
+      spinFor(() => programOf(archiver)),
+      signal,
+    );
+    await untilLogged(server, 'archive command failed with exit code 70', from);
+    await fillSegments(server, 1);
+    await untilAllArchived(server);
+    expect(objectKeys(site.archives[0]).filter((key) => key.endsWith(segment))).toHaveLength(1);
+  }
+  expect(await archiverPid(server)).toBe(archiver);
+  expect(server.log()).not.toContain('exit code 73');
+});
+
 interface Push {
   readonly archive: string;
   readonly archiver: number;
@@ -132,12 +157,40 @@ function isStored(archive: string, segment: string): boolean {
 }
 
 function childrenOf(pid: number): string[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  } catch {
+    return []; // It has ended.
+  }
 }
 
 async function archiverPid(server: PostgresServer): Promise<number> {
   const [row] = await server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'archiver'");
   return Number(row?.['pid']);
+}
+
+/** The process of walseal itself: the archiver's shell's launcher's child, once it has become the program. */
+function programOf(archiver: number): number | undefined {
+  const [shell] = childrenOf(archiver);
+  const [launcher] = childrenOf(Number(shell));
+  const [program] = childrenOf(Number(launcher));
+  const isProgram = program !== undefined && commandOf(program) === 'walseal';
+  return isProgram ? Number(program) : undefined;
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function spinFor<T>(find: () => T | undefined): T {
+  let found: T | undefined;
+  spinUntil(() => (found = find()) !== undefined);
+  if (found === undefined) throw new Error('nothing was found');
+  return found;
 }
 
 /** Looks without a pause, since a push is over in milliseconds. */

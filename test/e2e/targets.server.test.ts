@@ -1,23 +1,19 @@
 import { beforeAll, expect, test } from 'vitest';
 
+import { copyArchive, Host, makeSite, objectKeys, type Site } from '../harness/archiving.ts';
 import {
   addRows,
   archiverStatistics,
-  copyArchive,
   createLedger,
   fillSegments,
-  Host,
-  makeSite,
-  objectKeys,
   startCopy,
   summary,
   switchSegment,
   takeBackup,
   untilAllArchived,
   untilOpen,
-  type Site,
   type Summary,
-} from '../harness/archiving.ts';
+} from '../harness/ledger.ts';
 import { startPostgres, type Settings } from '../harness/postgres.ts';
 
 /** What the database held at the moment that is the target of all recoveries here, and at the end. */
