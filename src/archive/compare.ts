@@ -54,9 +54,8 @@ export async function compareHeld(
       return found.trust === 'untrusted' ? { is: 'unsigned', ...what } : { is: 'identical' };
     });
   } catch (error) {
-    const isDamage =
-      error instanceof StorageError ? error.kind === 'corrupt' : error instanceof Failure && error.kind === 'invalid';
-    if (isDamage) return { is: 'damaged', reason: error.message };
+    if (error instanceof StorageError && error.kind === 'corrupt') return { is: 'damaged', reason: error.message };
+    if (error instanceof Failure && error.kind === 'invalid') return { is: 'damaged', reason: error.message };
     throw error;
   }
 }

@@ -28,7 +28,10 @@ export interface ArchiveFailure {
 }
 
 /** `failures` are the archives, in order, that could not say whether, or not what. */
-export type Fetched = { readonly found: Archive | undefined; readonly failures: readonly ArchiveFailure[] };
+export interface Fetched {
+  readonly found: Archive | undefined;
+  readonly failures: readonly ArchiveFailure[];
+}
 
 /**
  * Asks the archives in order for the file and writes the first right one to `landing`. An archive that fails, or

@@ -32,7 +32,7 @@ function pair(options = '', parts: Parameters<TestCluster['settings']>[0] = {}):
 /** Makes one archive hold what the other one has not. */
 function only(cluster: TestCluster, archive: string, other: string): void {
   const path = cluster.objectPath(NAME, archive);
-  if (!cluster.objects(archive).length) {
+  if (cluster.objects(archive).length === 0) {
     mkdirSync(dirname(path), { recursive: true });
     copyFileSync(cluster.objectPath(NAME, other), path);
   }

@@ -1,5 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { spawn } from 'node:child_process';
 
@@ -12,7 +21,7 @@ import { asideKey, objectKey } from '../../src/wal/keys.ts';
 import { parseWalName, segmentStart, toSegmentSize, type WalName } from '../../src/wal/name.ts';
 import { builtDist, CHECKOUT } from './dist.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
-import type { Version } from './server-user.ts';
+import { asUser, serverUser, type Version } from './server-user.ts';
 
 /**
  * A cluster without a server: a data directory with what walseal reads of one (pg_control, pg_wal, the signal files,
@@ -58,6 +67,9 @@ export interface Header {
   readonly segmentSize?: number;
 }
 
+/** What tells a server, and us, what it is. */
+export type SignalFile = 'recovery.signal' | 'standby.signal' | 'promote';
+
 export interface Ended {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -71,8 +83,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** `bin`: on Node, from the sources (the default); `dist`: the executable. */
   readonly launcher?: 'bin' | 'dist';
-  /** Whom it runs as, where we are root. */
-  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Runs the executable as the server's user, where we are root; see `giveToServer`. */
+  readonly asServer?: boolean;
 }
 
 const RUN_LIMIT_MS = 60_000;
@@ -159,7 +171,7 @@ export class TestCluster {
   }
 
   /** The signal files of a recovery or a standby, and `promote`. */
-  signal(...names: readonly ('recovery.signal' | 'standby.signal' | 'promote')[]): void {
+  signal(...names: SignalFile[]): void {
     for (const name of names) writeFileSync(join(this.dataDirectory, name), '');
   }
 
@@ -207,12 +219,18 @@ export class TestCluster {
     args: readonly string[],
     options: RunOptions = {},
   ): Promise<Ended> {
-    const directory = options.launcher === 'dist' ? await builtDist() : join(CHECKOUT, 'bin');
-    return spawnAndWait(join(directory, command), args, {
+    return spawnAndWait(join(await programsFor(options), command), args, {
       cwd: options.cwd ?? this.dataDirectory,
       env: { ...BASE_ENVIRONMENT, WALSEAL_CONFIG: this.config, ...options.env },
-      ...options.user,
+      ...(options.asServer === true && asUser(serverUser())),
     });
+  }
+
+  /** Makes all of it the server user's, for runs `asServer`. */
+  giveToServer(): void {
+    const { uid, gid } = serverUser();
+    chownSync(this.root, uid, gid);
+    for (const path of readdirSync(this.root, { recursive: true })) lchownSync(join(this.root, String(path)), uid, gid);
   }
 
   remove(): void {
@@ -235,6 +253,12 @@ export class TestCluster {
       public: write('signing.pub.pem', publicPem),
     };
   }
+}
+
+async function programsFor({ asServer = false, launcher = 'bin' }: RunOptions): Promise<string> {
+  // A copy that every user can reach.
+  if (asServer) return (await import('./archiving.ts')).programs();
+  return launcher === 'dist' ? builtDist() : join(CHECKOUT, 'bin');
 }
 
 /** What a service manager gives a server, with the Node that runs the tests in front. */
