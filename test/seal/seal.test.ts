@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { fingerprint } from '../../src/seal/fingerprint.ts';
 import { generateSigningKey, parseSigner, parseTrusted } from '../../src/seal/keys.ts';
 import { seal } from '../../src/seal/seal.ts';
-import { inspect } from '../../src/seal/unseal.ts';
+import { openSource, readUnchanged } from '../../src/seal/source.ts';
+import { inspect, unseal } from '../../src/seal/unseal.ts';
 import { crc32c } from '../../src/wal/crc32c.ts';
 import { fileToSeal, gather, NAME, newKeys, opened, scratchDirectory, SYSTEM, walName } from './files.ts';
 import { inPieces } from './vectors.ts';
@@ -153,6 +154,15 @@ describe('a large file', () => {
     expect(length).toBeLessThan(sealed.body.length);
   });
 
+  test('that changes between its digest and its payload is refused', async () => {
+    const path = largeFile();
+    const source = await openSource(path, LARGE_BYTES);
+    const file = openSync(path, 'r+');
+    writeSync(file, Buffer.from('x'), 0, 1, 100_000);
+    closeSync(file);
+    await expect(gather(readUnchanged(source, path))).rejects.toThrow('changed');
+  });
+
   test('that grows after it was measured never comes out whole', async () => {
     const path = largeFile();
     const sealed = await seal(input(path), { recipients: [] });
@@ -247,12 +257,10 @@ describe('a source of bytes', () => {
   });
 
   async function inspectOrOpen(bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    const { unseal } = await import('../../src/seal/unseal.ts');
     await unseal(bytes, {}, { identities, trusted: undefined }, () => undefined);
   }
 
   test('passes on its own errors and those of the writer', async () => {
-    const { unseal } = await import('../../src/seal/unseal.ts');
     const object = await gather((await seal(fileToSeal(directory, randomBytes(3000)), { recipients })).body.open());
     const broken = new Error('disk full');
     const writing = unseal(inPieces(object, 1000), {}, { identities, trusted: undefined }, () =>
