@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { Host, makeSite, objectKeys } from '../harness/archiving.ts';
-import { Removable } from '../harness/interference.ts';
+import { Host, makeSite, objectKeys, objectPath } from '../harness/archiving.ts';
+import { Removable, TracedRestore } from '../harness/interference.ts';
 import {
   addRows,
   createLedger,
@@ -18,7 +18,7 @@ import {
   untilOpen,
   waiting,
 } from '../harness/ledger.ts';
-import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
+import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
 
 test('a fast stop takes along what waits; what it cannot, the next start does', async () => {
   const site = makeSite();
@@ -138,6 +138,38 @@ test('a push that is killed, by whatever killed it, is a failure like any other:
   expect(server.log()).not.toContain('exit code 73');
 });
 
+test('a stop ends a fetch that waits, with nothing left behind', async () => {
+  const site = makeSite();
+  const host = await Host.make(site);
+  const [archive] = site.archives;
+  await using server = await startPostgres({
+    version: 18,
+    walSegmentSizeMb: 1,
+    settings: host.archiving,
+    env: host.env,
+  });
+  await createLedger(server);
+  const backup = await takeBackup(server);
+  const [, missing = ''] = await fillSegments(server, 4);
+  await untilAllArchived(server);
+  rmSync(objectPath(archive, missing) ?? '');
+
+  const traced = new TracedRestore(host.restoreCommand, {
+    before: `[ "$1" = ${missing} ] && echo waits for ${missing} >&2`,
+  });
+  const settings = { restore_command: traced.command };
+  for (const mode of ['fast', 'immediate'] as const) {
+    await using copy = await startCopy(backup, { signal: 'recovery', settings, env: host.env });
+    await untilLogged(copy, `waits for ${missing}`);
+    await copy.stop(mode);
+    expect(copy.log()).not.toContain('exit code 207');
+    await waitFor('the commands to end', () => processesIn(copy.dataDirectory).length === 0);
+    const files = readdirSync(join(copy.dataDirectory, 'pg_wal'));
+    expect(files.filter((name) => name.startsWith('xlogtemp') || name === 'RECOVERYXLOG')).toEqual([]);
+    expect(existsSync(join(copy.dataDirectory, 'recovery.signal'))).toBe(true);
+  }
+});
+
 interface Push {
   readonly archive: string;
   readonly archiver: number;
@@ -191,6 +223,17 @@ function spinFor<T>(find: () => T | undefined): T {
   spinUntil(() => (found = find()) !== undefined);
   if (found === undefined) throw new Error('nothing was found');
   return found;
+}
+
+/** Processes whose current directory is this one, as that of all commands of a server is. */
+function processesIn(directory: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === directory;
+    } catch {
+      return false; // It has ended.
+    }
+  });
 }
 
 /** Looks without a pause, since a push is over in milliseconds. */
