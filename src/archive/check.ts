@@ -24,6 +24,8 @@ export interface WalFile {
   readonly warning?: string;
 }
 
+type Looks = Omit<WalFile, 'path' | 'name'>;
+
 /**
  * Looks at the file that PostgreSQL wants archived: the name, the size, and for segments the long page header
  * (page address, size, timeline, system identifier; xlog_internal.h). A file with a wrong header is returned with
@@ -37,18 +39,22 @@ export async function readWalFile(path: string, systemId: SystemId): Promise<Wal
       hint: 'archive_command passes "%p": a path in pg_wal that ends with the name of a segment, .partial, .backup or .history file.',
     });
   }
-  const file = await openForReading(path);
+  const file = await reading(path, open(path, 'r'));
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new Failure('invalid', `${path} is not a regular file`);
-    const seen = { path, name, length: stat.size, modified: stat.mtime };
-    if (name.kind === 'history' || name.kind === 'backup') return { ...seen, ...checkMetadata(stat.size) };
-    const page = Buffer.alloc(FIRST_PAGE_BYTES);
-    const { bytesRead } = await file.read(page, 0, page.length, 0);
-    return { ...seen, ...checkSegmentHeader(name, stat.size, page.subarray(0, bytesRead), systemId) };
+    return { path, name, ...(await look(file, path, name, systemId)) };
   } finally {
     await file.close();
   }
+}
+
+async function look(file: FileHandle, path: string, name: WalName, systemId: SystemId): Promise<Looks> {
+  const stat = await reading(path, file.stat());
+  if (!stat.isFile()) throw new Failure('invalid', `${path} is not a regular file`);
+  const seen = { length: stat.size, modified: stat.mtime };
+  if (name.kind === 'history' || name.kind === 'backup') return { ...seen, ...checkMetadata(stat.size) };
+  const page = Buffer.alloc(FIRST_PAGE_BYTES);
+  const { bytesRead } = await reading(path, file.read(page, 0, page.length, 0));
+  return { ...seen, ...checkSegmentHeader(name, stat.size, page.subarray(0, bytesRead), systemId) };
 }
 
 function checkMetadata(length: number): { problem?: string } {
@@ -58,9 +64,9 @@ function checkMetadata(length: number): { problem?: string } {
   return {};
 }
 
-async function openForReading(path: string): Promise<FileHandle> {
+async function reading<T>(path: string, step: Promise<T>): Promise<T> {
   try {
-    return await open(path, 'r');
+    return await step;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     if (code === 'ENOENT') throw new Failure('invalid', `there is no file ${path}`, { cause: error });

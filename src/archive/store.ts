@@ -1,5 +1,6 @@
 import { Failure, PUSH_PRECEDENCE } from '../exit.ts';
 import type { Sealed } from '../seal/seal.ts';
+import type { Deadline } from '../storage/deadline.ts';
 import { isAside } from './aside.ts';
 import { asFailure, type Archive } from './archives.ts';
 import type { Content } from './compare.ts';
@@ -10,9 +11,16 @@ export type Result =
   | { readonly archive: Archive; readonly is: Placed | 'aside' }
   | { readonly archive: Archive; readonly is: 'failed'; readonly failure: Failure };
 
-/** Runs `act` for all archives at once; the failure of one neither delays nor stops another. Bugs are thrown. */
+/** Of the time that is left, what the archives that are not required get when the required ones have all ended. */
+const EXTRA_PART = 1 / 4;
+
+/**
+ * Runs `act` for all archives at once, within `deadline`. The failure of one does not stop another; one that is not
+ * required does not hold up the rest for the whole deadline. Bugs are thrown.
+ */
 export async function forEachArchive(
   archives: readonly Archive[],
+  deadline: Deadline,
   act: (archive: Archive) => Promise<Placed | 'aside'>,
 ): Promise<Result[]> {
   const attempt = async (archive: Archive): Promise<Result> => {
@@ -22,7 +30,13 @@ export async function forEachArchive(
       return { archive, is: 'failed', failure: asFailure(error, archive.storage.url) };
     }
   };
-  return Promise.all(archives.map(attempt));
+  const attempts = archives.map((archive) => ({ required: archive.settings.required, result: attempt(archive) }));
+  const all = Promise.all(attempts.map(({ result }) => result));
+  const required = attempts.filter((one) => one.required).map(({ result }) => result);
+  // Of both, so that a bug that is thrown meanwhile has somebody who waits for it.
+  await Promise.race([all, Promise.all(required)]);
+  deadline.shorten(deadline.remainingMs() * EXTRA_PART);
+  return all;
 }
 
 /**
@@ -36,7 +50,7 @@ export async function storeEverywhere(
   sealed: Sealed,
   options: PlaceOptions,
 ): Promise<Result[]> {
-  return forEachArchive(archives, async (archive) => {
+  return forEachArchive(archives, options.deadline, async (archive) => {
     try {
       return await place(archive, key, content, sealed, options);
     } catch (error) {

@@ -93,7 +93,7 @@ async function pushCurrent(
     return storeEverywhere(archives, objectKey(content.systemId, content.name), content, sealed, options);
   }
   const refusal = invalid(file, file.problem);
-  return forEachArchive(archives, (archive) => unlessAside(archive, content, options, refusal));
+  return forEachArchive(archives, options.deadline, (archive) => unlessAside(archive, content, options, refusal));
 }
 
 /**
@@ -104,7 +104,7 @@ async function pushStale(work: Work, archives: readonly Archive[], ended: EndedT
   const { file, content, sealed, place: options } = work;
   const plain = objectKey(content.systemId, content.name);
   const aside = asideKey(content.systemId, content.name, content.fingerprint);
-  const results = await forEachArchive(archives, async (archive) => {
+  const results = await forEachArchive(archives, options.deadline, async (archive) => {
     if (file.problem === undefined && (await holds(archive, plain, content, options.trusted, options.deadline)))
       return 'identical';
     await place(archive, aside, content, sealed, options);

@@ -41,7 +41,7 @@ export async function setAside(path: string, options: SetAsideOptions, io: Io): 
 
     const aside = asideKey(systemId, file.name, content.fingerprint);
     const findings = new Map<Archive, Finding>();
-    const results = await forEachArchive(archives, async (archive) => {
+    const results = await forEachArchive(archives, deadline, async (archive) => {
       const finding = await look(archive, file, content, placing);
       findings.set(archive, finding);
       if (!finding.refuses) return 'identical';

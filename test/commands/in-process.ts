@@ -1,7 +1,8 @@
 import { onTestFinished } from 'vitest';
 
 import { run } from '../../src/commands/program.ts';
-import { Failure, STATUS, type Column } from '../../src/exit.ts';
+import { ABSENT, Failure, STATUS, type Column } from '../../src/exit.ts';
+import { failureColumn } from '../../src/server/signals.ts';
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { withLimits } from '../../src/storage/limits.ts';
 import { withRetry } from '../../src/storage/retry.ts';
@@ -10,7 +11,7 @@ import { TestCluster, type ClusterOptions } from '../harness/cluster.ts';
 
 /** What the server and the operator see of a command. */
 export interface Said {
-  /** As the launcher says it, in the strict column for a fetch. */
+  /** As the launcher says it; of a fetch in the column of the current directory: `strict`, unless a test goes elsewhere. */
   readonly status: number;
   /** The failure and its hint; empty where there is none. */
   readonly failure: string;
@@ -37,7 +38,7 @@ export async function call(argv: readonly string[], options: { stillWanted?: () 
     warnings: warnings.join('\n'),
     out: out.join('\n'),
   });
-  const column: Column = argv[0] === 'wal-fetch' ? 'strict' : 'push';
+  const column: Column = argv[0] === 'wal-fetch' ? failureColumn('.', 'stop') : 'push';
   try {
     const outcome = await run(argv, {
       out: (line) => out.push(line),
@@ -50,7 +51,8 @@ export async function call(argv: readonly string[], options: { stillWanted?: () 
     return said(outcome === 'done' ? 0 : 1);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return said(STATUS[error.kind][column], `${error.message}\n${error.hint}`);
+    const status = STATUS[error.kind][column];
+    return said(status === ABSENT ? 1 : status, `${error.message}\n${error.hint}`);
   }
 }
 

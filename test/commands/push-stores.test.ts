@@ -165,16 +165,6 @@ describe('a store that hangs', () => {
     faulty(cluster);
     expect(await push(cluster, NAME)).toMatchObject({ status: 0 });
   });
-
-  test('holds it for 5 s at most once the postmaster is stopping', { timeout: 20_000 }, async () => {
-    const cluster = makeCluster();
-    cluster.segment(NAME);
-    cluster.postmaster('stopping');
-    faulty(cluster, 'hang');
-    const said = await push(cluster, NAME);
-    expect(said.status).toBe(69);
-    expect(said.failure).toContain('was not done within 5 s');
-  });
 });
 
 describe('what a store refuses has its status', () => {

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
@@ -341,6 +341,15 @@ describe('settings and surroundings that cannot work end with 64, and nothing is
     expect(await call(['wal-push'])).toMatchObject({ status: 64 });
     expect(await call(['wal-push', NAME, NAME])).toMatchObject({ status: 64 });
   });
+});
+
+test('a file that cannot be read to its end is no bug: 75', async () => {
+  const cluster = makeCluster();
+  // The kernel's own way to give a regular file whose every read fails.
+  symlinkSync('/proc/self/mem', cluster.walPath(NAME));
+  const said = await push(cluster, NAME);
+  expect(said.status).toBe(75);
+  expect(said.failure).toContain('EIO');
 });
 
 test('an archive whose directory is missing ends with 69, and the directory is not made', async () => {

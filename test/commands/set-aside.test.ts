@@ -139,6 +139,7 @@ test('a corrupt object in the place is told, and not taken for success', async (
   await push(cluster, NAME);
   writeFileSync(cluster.objectPath(NAME), 'garbage');
   const said = await setAside(cluster, NAME);
+  expect(said.status).toBe(1);
   expect(said.out).toContain('corrupt');
   expect(said.out).not.toContain('succeeds');
 });

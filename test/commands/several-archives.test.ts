@@ -92,6 +92,15 @@ describe('a push to several archives', () => {
     expect(cluster.objects(first)).toHaveLength(1);
   });
 
+  test('does not wait the whole deadline for one that hangs and is not required', async () => {
+    const { cluster, second } = pair('required = false', { top: 'deadline = "2s"' });
+    cluster.segment(NAME);
+    standIn(`file://${second}`, new FaultyStorage(directoryStore(second), ['hang']));
+    const said = await push(cluster, NAME);
+    expect(said.status).toBe(0);
+    expect(said.warnings).toMatch(/was not done within \d+ ms/);
+  });
+
   test.each([
     [['unreachable', 'full'], 75],
     [['unreachable', 'denied'], 77],

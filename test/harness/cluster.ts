@@ -313,7 +313,7 @@ export function makeControlFile(version: Version, systemId: string, nonce: Uint8
  * A segment as a busy server leaves it: a header on each page, records of numbers that count up, words and noise, and
  * a tail of zeros. It compresses to about a third.
  */
-export function makeSegment(
+function makeSegment(
   name: string,
   version: Version,
   systemId: string,
