@@ -26,6 +26,10 @@ const STILL_WANTED_CHECK_MS = 500;
 const STUCK_LOG_MS = 2_000;
 const RETRY_WRITE_MS = 5;
 
+const PROMOTION_STOPPED =
+  'This standby is being promoted, and what the archive has and it has not would be lost: the server stops instead, and is a standby again at its next start. ' +
+  'Promote it when the archive is back, or accept the loss with on_promote = "promote" in [fetch].';
+
 const cleanups: (() => void)[] = [];
 let lastDeadline: NodeJS.Timeout | undefined;
 let isWanted = (): boolean => true;
@@ -123,17 +127,24 @@ function limitTo(ms: number): void {
 async function endByFailure(failure: Failure): Promise<never> {
   abandon();
   write(2, `${speaker}: ${failure.message}\n`);
-  if (failure.hint !== '') write(2, `${speaker}: hint: ${failure.hint}\n`);
-  if (verb !== 'wal-fetch') end(STATUS[failure.kind].push);
-  let status = bugStatus(verb);
+  const { status, hint } =
+    verb === 'wal-fetch' ? await columnOf(failure) : { status: STATUS[failure.kind].push, hint: '' };
+  const hints = [failure.hint, hint].filter((text) => text !== '');
+  if (hints.length > 0) write(2, `${speaker}: hint: ${hints.join(' ')}\n`);
+  end(status);
+}
+
+/** How a failed fetch ends, which the server's own files decide, and what an operator must know of that. */
+async function columnOf(failure: Failure): Promise<{ status: number; hint: string }> {
   try {
-    const { failureColumn } = await import('./server/signals.ts');
+    const { failureColumn, promotionIsStopped } = await import('./server/signals.ts');
     // Not process.cwd(), which throws where the directory was deleted.
-    status = STATUS[failure.kind][failureColumn('.', onPromote)];
+    const status = STATUS[failure.kind][failureColumn('.', onPromote)];
+    return { status, hint: promotionIsStopped('.', onPromote) ? PROMOTION_STOPPED : '' };
   } catch (error) {
     write(2, `${speaker}: cannot tell a standby from a recovery: ${String(error)}\n`);
+    return { status: bugStatus(verb), hint: '' };
   }
-  end(status);
 }
 
 function endByBug(error: unknown): never {

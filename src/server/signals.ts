@@ -13,3 +13,8 @@ export function failureColumn(cwd: string, onPromote: 'stop' | 'promote'): Colum
   if (!existsSync(join(cwd, 'standby.signal'))) return 'strict';
   return onPromote === 'stop' && existsSync(join(cwd, 'promote')) ? 'strict' : 'standby';
 }
+
+/** Whether a standby is strict only because it is about to promote: a failure stops a server that would live else. */
+export function promotionIsStopped(cwd: string, onPromote: 'stop' | 'promote'): boolean {
+  return existsSync(join(cwd, 'standby.signal')) && failureColumn(cwd, onPromote) === 'strict';
+}

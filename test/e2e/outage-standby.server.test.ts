@@ -62,6 +62,7 @@ describe('a streaming standby', () => {
     await untilStopped(standby);
     expect(standby.log()).toContain('child process exited with exit code 202');
     expect(standby.log()).not.toContain('archive recovery complete');
+    expect(standby.log()).toMatch(/wal-fetch: hint: .*being promoted.*on_promote = "promote"/);
 
     host.configure({ fetch: { on_promote: 'promote' } });
     await standby.start({ settings: standbySettings(host, primary), env: host.env });
@@ -101,6 +102,7 @@ describe('a standby that lives from the archive alone', () => {
     await untilStopped(standby);
     expect(standby.log()).toContain('child process exited with exit code 202');
     expect(standby.log()).not.toContain('archive recovery complete');
+    expect(standby.log()).toMatch(/wal-fetch: hint: .*being promoted.*on_promote = "promote"/);
 
     archive.bringBack();
     await standby.start({ settings, env: host.env });
