@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { Host, makeDirectory, makeSite, objectPath, type Site } from '../harness/archiving.ts';
+import { Removable } from '../harness/interference.ts';
 import {
   addRows,
   archiverStatistics,
@@ -41,8 +41,8 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
   'is gone': {
     status: 69,
     message: /there is no directory/,
-    begin: (site) => renameSync(archiveOf(site), `${archiveOf(site)}.away`),
-    end: (site) => renameSync(`${archiveOf(site)}.away`, archiveOf(site)),
+    begin: (site) => new Removable(archiveOf(site)).remove(),
+    end: (site) => new Removable(archiveOf(site)).bringBack(),
   },
   'is read-only': {
     status: 75,
@@ -103,6 +103,34 @@ test.each(Object.entries(OUTAGES).filter(([, { onMount }]) => canMount || onMoun
     expect(await summary(copy)).toEqual(all);
   },
 );
+
+test('an archive that is not required holds nothing up, and the log tells what it misses', async () => {
+  const site = makeSite(2);
+  const [main, spare] = site.archives;
+  const archives = [{ url: main }, { url: spare ?? '', required: false }];
+  const host = await Host.make(site, { archives });
+  await using server = await startPostgres({
+    version: 18,
+    walSegmentSizeMb: 1,
+    settings: host.archiving,
+    env: host.env,
+  });
+  const away = new Removable(spare ?? '');
+  away.remove();
+  const segments = [await switchSegment(server), await switchSegment(server)];
+  await untilAllArchived(server);
+  away.bringBack();
+  const later = [await switchSegment(server)];
+  await untilAllArchived(server);
+
+  expect((await archiverStatistics(server)).failed).toBe(0);
+  expect(server.log()).toMatch(/wal-push: archive file:.*there is no directory.*not required/);
+  for (const segment of segments) {
+    expect(objectPath(main, segment)).toBeDefined();
+    expect(objectPath(away.path, segment)).toBeUndefined();
+  }
+  for (const segment of later) expect(objectPath(away.path, segment)).toBeDefined();
+});
 
 function mountTmpfs(path: string): void {
   const { uid, gid } = serverUser();

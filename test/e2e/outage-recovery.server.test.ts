@@ -57,6 +57,27 @@ describe('the archive goes away in the middle of a recovery', () => {
     expect(await summary(server)).toEqual(all);
   });
 
+  test('with one of two archives gone, recovery takes the rest from the other, and opens only when the lost one is left out', async () => {
+    const away = new Removable(copyArchive(site.archives[0]));
+    const rest = copyArchive(site.archives[0]);
+    const host = await Host.make(site, { archives: [{ url: away.path }, { url: rest }] });
+    const traced = new TracedRestore(host.restoreCommand, { after: `[ "$1" = ${middle} ] && ${away.shell}` });
+    const options = { settings: { ...host.restoring, restore_command: traced.command }, env: host.env };
+    await using server = await startCopy(backup, { ...options, signal: 'recovery', waitUntilReady: false });
+    await untilStopped(server);
+    expect(server.log()).toContain(`taken from archive file://${rest}`);
+    expect(server.log()).toContain('child process exited with exit code 202');
+    expect(server.log()).toMatch(new RegExp(`is not proven absent: .*${away.path}`));
+    expect(server.log()).toContain('remove its [[archive]] block');
+
+    expect(traced.requests().filter(({ status }) => status === 0).length).toBeGreaterThan(4);
+
+    host.configure({ archives: [{ url: rest }] });
+    await server.start({ settings: host.restoring, env: host.env });
+    await untilOpen(server);
+    expect(await summary(server)).toEqual(all);
+  });
+
   test('a bare cp in the same situation opens the database with rows missing', async () => {
     const archive = new Removable(copyArchive(plain));
     const traced = new TracedRestore(`cp ${archive.path}/"%f" "%p"`, {
@@ -133,12 +154,17 @@ describe('the archive goes away at the end of a recovery to a target on timeline
       await untilOpenOrStopped(server);
 
       expect(archive.isAway).toBe(true);
-      expect(traced.requests()[breaking - 1]?.status).toBe(fromEnd === 1 ? 1 : 202);
       if (fromEnd === 1) {
+        expect(traced.requests().at(-1)).toEqual({
+          name: '00000002.history',
+          path: 'pg_wal/RECOVERYHISTORY',
+          status: 1,
+        });
         expect(server.pid).toBeDefined();
         expect(await summary(server)).toEqual(atTarget);
         await server.stop('immediate');
       } else {
+        expect(traced.requests().at(-1)?.status).toBe(202);
         expect(server.pid).toBeUndefined();
       }
       archive.bringBack();
