@@ -108,7 +108,9 @@ function walseal(io: Io, settle: Settle): Command {
       .addHelpText('after', KEYGEN_HELP)
       .action(async (options: { directory: string }) => {
         const { keygen } = await import('./keygen.ts');
-        await keygen(options, io.out);
+        await keygen(options, (line) => {
+          io.out(line);
+        });
       }),
   );
   program.addCommand(
