@@ -86,6 +86,18 @@ describe.each(['bin', 'dist'] as const)('wal-push of %s/, run as the server does
   });
 });
 
+test('a segment of 128 MB, which is sealed a second time as it is stored', async () => {
+  const cluster = makeCluster({ settings: { top: 'verify = "readback"' } });
+  const name = '000000010000000000000001';
+  const content = cluster.segment(name, { bytes: 128 * MIB });
+  const run = () => cluster.run('wal-push', [`pg_wal/${name}`], { launcher: 'dist' });
+  expect(await run()).toMatchObject({ status: 0, stderr: '' });
+  expect(await run()).toMatchObject({ status: 0, stderr: '' });
+  const fetched = await cluster.run('wal-fetch', [name, 'pg_wal/RECOVERYXLOG'], { launcher: 'dist' });
+  expect(fetched).toMatchObject({ status: 0, stderr: '' });
+  expect(readFileSync(cluster.walPath('RECOVERYXLOG')).equals(content)).toBe(true);
+});
+
 test('an archive that admits no writing ends with 77', async () => {
   const cluster = makeCluster();
   cluster.segment(NAME);
