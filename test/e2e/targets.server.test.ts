@@ -1,3 +1,5 @@
+import { renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 
 import { copyArchive, Host, makeSite, objectKeys, type Site } from '../harness/archiving.ts';
@@ -12,6 +14,7 @@ import {
   takeBackup,
   untilAllArchived,
   untilOpen,
+  untilStopped,
   type Summary,
 } from '../harness/ledger.ts';
 import { startPostgres, type Settings } from '../harness/postgres.ts';
@@ -106,4 +109,30 @@ test('the abandoned end of the first timeline stays within reach', async () => {
   expect(await summary(other)).toEqual(past.atTheEnd);
   await untilAllArchived(other);
   expect(objectKeys(archive)).toContainEqual(expect.stringMatching(/\/wal\/00000003\.history$/));
+});
+
+test('where the first segment of a timeline is missing, its abandoned parent is not replayed in its place', async () => {
+  const archive = copyArchive(past.site.archives[0]);
+  const host = await Host.make(past.site, { archives: [{ url: archive }] });
+  const early = { ...host.restoring, ...past.targets['name'] };
+  const onTheNewTimeline = await (async (): Promise<Summary> => {
+    await using server = await startCopy(past.backup, { signal: 'recovery', settings: early, env: host.env });
+    await untilOpen(server);
+    await fillSegments(server, 3);
+    await untilAllArchived(server);
+    return await summary(server);
+  })();
+  const [first = ''] = objectKeys(archive).filter((key) => /\/00000002[0-9A-F]{16}$/.test(key));
+  const missing = join(archive, first);
+  renameSync(missing, `${archive}.missing`);
+
+  const options = { settings: host.restoring, env: host.env };
+  await using server = await startCopy(past.backup, { ...options, signal: 'recovery', waitUntilReady: false });
+  await untilStopped(server);
+  expect(server.log()).toContain('child process exited with exit code 207');
+  expect(server.log()).toContain(`${basename(first)} is in no archive`);
+  renameSync(`${archive}.missing`, missing);
+  await server.start(options);
+  await untilOpen(server);
+  expect(await summary(server)).toEqual(onTheNewTimeline);
 });
