@@ -85,7 +85,7 @@ test('a wrong prefix does not open an empty history', async () => {
   expect(server.log()).toContain('A wrong URL or prefix');
 });
 
-test('a wrong prefix beside the right archive stops the recovery at its end, and no earlier', async () => {
+test('a wrong prefix beside the right archive stops the recovery as well', async () => {
   const wrong = makeDirectory(join(makeScratch('wrong', serverUser()), 'prefix'));
   const archives = [{ url: copyArchive(site.archives[0]) }, { url: wrong }];
   await using server = await stops({ archives }, 201);
