@@ -2,12 +2,12 @@
  * scripts/bench: what a push, a fetch and a start cost, as ratios of medians within one run. The pairs take turns,
  * so that a machine that is busy for a while is busy for both.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { makeScratch } from '../test/harness/scratch.ts';
-import { median, spread, timed, type Timed } from './benchmark/measure.ts';
+import { median, peakOf, spread, timeOf } from './benchmark/measure.ts';
 import { buildEmptyProgram, prepare, type Bench } from './benchmark/prepare.ts';
 
 const CHECKOUT = join(import.meta.dirname, '..');
@@ -23,52 +23,44 @@ and prints medians, the spread from the lower to the upper quartile, ratios, and
   --rounds N   how often each is run (default 21)
   --json       print the figures as JSON`;
 
+interface Side {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** What the run would find done already. */
+  readonly removes?: string;
+}
+
 interface Comparison {
   readonly name: string;
   /** The ratio that this project holds itself to. */
   readonly atMost: number;
-  readonly ours: () => Timed;
-  readonly theirs: () => Timed;
+  readonly ours: Side;
+  readonly theirs: Side;
 }
 
-function comparisons(bench: Bench, empty: string): Comparison[] {
-  const { segment, dist, environment: env, archive, scratch } = bench;
+function comparisons({ segment, segmentName, dist, object, scratch }: Bench, empty: string): Comparison[] {
   const fetched = join(scratch, 'fetched');
   const packed = join(scratch, 'packed.zst');
   const pack = 'zstd -3 -q -c "$1" | dd of="$2" bs=1M conv=fsync status=none';
-  const run = (command: string, args: readonly string[]): Timed =>
-    timed(command, args, { cwd: bench.dataDirectory, env });
   return [
     {
       name: 'push',
       atMost: 1.5,
-      ours: () => {
-        rmSync(archive, { recursive: true });
-        mkdirSync(archive);
-        return run(join(dist, 'wal-push'), [segment]);
-      },
-      theirs: () => {
-        rmSync(packed, { force: true });
-        return run('/bin/sh', ['-c', pack, 'sh', segment, packed]);
-      },
+      // The object's directory stays: a server has pushed the segment before this one.
+      ours: { command: join(dist, 'wal-push'), args: [segment], removes: object },
+      theirs: { command: '/bin/sh', args: ['-c', pack, 'sh', segment, packed], removes: packed },
     },
     {
       name: 'fetch',
       atMost: 2.5,
-      ours: () => {
-        rmSync(fetched, { force: true });
-        return run(join(dist, 'wal-fetch'), [bench.segmentName, fetched]);
-      },
-      theirs: () => {
-        rmSync(fetched, { force: true });
-        return run('zstd', ['-d', '-q', '-f', '-o', fetched, packed]);
-      },
+      ours: { command: join(dist, 'wal-fetch'), args: [segmentName, fetched], removes: fetched },
+      theirs: { command: 'zstd', args: ['-d', '-q', '-f', '-o', fetched, packed], removes: fetched },
     },
     {
       name: 'start',
       atMost: 3,
-      ours: () => run(join(dist, 'wal-push'), ['--version']),
-      theirs: () => run(empty, []),
+      ours: { command: join(dist, 'wal-push'), args: ['--version'] },
+      theirs: { command: empty, args: [] },
     },
   ];
 }
@@ -85,26 +77,31 @@ interface Figures {
   readonly peakMb: number | undefined;
 }
 
-function measure({ name, atMost, ours, theirs }: Comparison, rounds: number): Figures {
-  const mine: Timed[] = [];
-  const others: Timed[] = [];
+function measure({ name, atMost, ours, theirs }: Comparison, bench: Bench, rounds: number): Figures {
+  const place = { cwd: bench.dataDirectory, env: bench.environment };
+  const timed = (side: Side): number => {
+    if (side.removes !== undefined) rmSync(side.removes, { force: true });
+    return timeOf(side.command, side.args, place);
+  };
+  const mine: number[] = [];
+  const others: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     // Whoever comes second finds caches warm and disks busy: take turns at that too.
-    if (round % 2 === 0) mine.push(ours());
-    others.push(theirs());
-    if (round % 2 === 1) mine.push(ours());
+    if (round % 2 === 0) mine.push(timed(ours));
+    others.push(timed(theirs));
+    if (round % 2 === 1) mine.push(timed(ours));
   }
-  const [oursMs, theirsMs] = [median(mine.map(({ ms }) => ms)), median(others.map(({ ms }) => ms))];
-  const peaks = mine.flatMap(({ peakMb }) => (peakMb === undefined ? [] : [peakMb]));
+  const [oursMs, theirsMs] = [median(mine), median(others)];
+  if (ours.removes !== undefined) rmSync(ours.removes, { force: true });
   return {
     name,
     oursMs,
-    oursSpreadMs: spread(mine.map(({ ms }) => ms)),
+    oursSpreadMs: spread(mine),
     theirsMs,
-    theirsSpreadMs: spread(others.map(({ ms }) => ms)),
+    theirsSpreadMs: spread(others),
     ratio: oursMs / theirsMs,
     atMost,
-    peakMb: peaks.length === 0 ? undefined : Math.max(...peaks),
+    peakMb: peakOf(ours.command, ours.args, place),
   };
 }
 
@@ -137,7 +134,7 @@ async function main(): Promise<void> {
   console.error('writing a segment with a pgbench-like load ...');
   const bench = await prepare(CHECKOUT, scratch);
   const empty = buildEmptyProgram(CHECKOUT, scratch);
-  const figures = comparisons(bench, empty).map((comparison) => measure(comparison, rounds));
+  const figures = comparisons(bench, empty).map((comparison) => measure(comparison, bench, rounds));
   console.log(values.json ? JSON.stringify(figures, undefined, 2) : table(figures));
 }
 

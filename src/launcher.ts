@@ -12,6 +12,12 @@ const UNSET = [
   'BUN_CONFIG_VERBOSE_FETCH NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED',
 ].join(' \\\n  ');
 
+/**
+ * The executable lives for too short a time to gain from compiling hot code or from collecting garbage early: both
+ * would take a part of the cores from what it does. Node doesn't know these.
+ */
+const TUNING = 'BUN_JSC_useJIT=0 BUN_JSC_largeHeapSize=67108864';
+
 /** What a shell says of a child that died by SIGTERM. */
 const DIED_BY_SIGTERM = 128 + 15;
 
@@ -28,7 +34,7 @@ if [ ! -x "$dir/walseal" ]; then
   dir=$(readlink -f "$0") || exit
   dir=\${dir%/*}
 fi
-WALSEAL_LAUNCHER=$$ "$dir/walseal" ${verb} "$@"
+WALSEAL_LAUNCHER=$$ ${TUNING} "$dir/walseal" ${verb} "$@"
 said=$?
 case $said in
 ${parts.list}

@@ -3,25 +3,29 @@ import { existsSync } from 'node:fs';
 
 const GNU_TIME = '/usr/bin/time';
 
-export interface Timed {
-  readonly ms: number;
-  /** Peak resident memory; undefined without GNU time. */
-  readonly peakMb: number | undefined;
+interface Place {
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
 }
 
-/** Runs a command that must succeed, and times it from outside. */
-export function timed(
-  command: string,
-  args: readonly string[],
-  options: { cwd: string; env: NodeJS.ProcessEnv },
-): Timed {
-  const hasTime = existsSync(GNU_TIME);
-  const [program, words] = hasTime ? [GNU_TIME, ['-f', '%M', command, ...args]] : [command, args];
+/** Runs a command that must succeed; milliseconds from outside. */
+export function timeOf(command: string, args: readonly string[], place: Place): number {
   const start = performance.now();
-  const { status, stderr, error } = spawnSync(program, words, { ...options, encoding: 'utf8' });
-  const ms = performance.now() - start;
+  run(command, args, place);
+  return performance.now() - start;
+}
+
+/** Peak resident memory of a command in MB; undefined without GNU time, which would add to the time of a short run. */
+export function peakOf(command: string, args: readonly string[], place: Place): number | undefined {
+  if (!existsSync(GNU_TIME)) return undefined;
+  const stderr = run(GNU_TIME, ['-f', '%M', command, ...args], place);
+  return Number(stderr.trim().split('\n').at(-1)) / 1024;
+}
+
+function run(command: string, args: readonly string[], place: Place): string {
+  const { status, stderr, error } = spawnSync(command, args, { ...place, encoding: 'utf8' });
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status ?? String(error)}: ${stderr}`);
-  return { ms, peakMb: hasTime ? Number(stderr.trim().split('\n').at(-1)) / 1024 : undefined };
+  return stderr;
 }
 
 export function median(values: readonly number[]): number {

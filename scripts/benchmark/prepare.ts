@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { generateIdentity, generateSigningKey } from '../../src/seal/keys.ts';
+import { parseControlFile } from '../../src/wal/control.ts';
+import { objectKey } from '../../src/wal/keys.ts';
+import { parseWalName } from '../../src/wal/name.ts';
 import { startPostgres } from '../../test/harness/postgres.ts';
 import { bunOf } from '../build.ts';
 
@@ -13,7 +16,8 @@ export interface Bench {
   /** A busy 16 MB segment, relative to the data directory. */
   readonly segment: string;
   readonly segmentName: string;
-  readonly archive: string;
+  /** Where a push of the segment stores it. */
+  readonly object: string;
   readonly dist: string;
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -76,10 +80,17 @@ export async function prepare(checkout: string, scratch: string): Promise<Bench>
     dataDirectory,
     segment: join('pg_wal', segmentName),
     segmentName,
-    archive,
+    object: join(archive, keyOf(dataDirectory, segmentName)),
     dist: join(checkout, 'dist'),
     environment: { PATH: process.env['PATH'] ?? '', WALSEAL_CONFIG: config },
   };
+}
+
+function keyOf(dataDirectory: string, segmentName: string): string {
+  const { systemId } = parseControlFile(readFileSync(join(dataDirectory, 'global/pg_control')));
+  const name = parseWalName(segmentName);
+  if (name === undefined) throw new Error(`the server names a segment "${segmentName}"`);
+  return objectKey(systemId, name);
 }
 
 function writeSettings(scratch: string, archive: string): string {

@@ -11,8 +11,8 @@ export interface EndedTimeline {
 /**
  * Whether the segment's timeline ended before or inside it, as a history file of this server says. Such a segment
  * may be stale: a standby's partial copy under the full name (archive_mode = always), or a zero-filled leftover
- * that a checkpoint marked (XLogArchiveCheckDone). The file's own size stands for the segment size, since the
- * header may be wrong.
+ * that a checkpoint marked (XLogArchiveCheckDone). Of several forks the latest counts: the WAL before it may be
+ * some branch's only copy. The file's own size stands for the segment size, since the header may be wrong.
  */
 export function endedTimeline(
   name: WalName,
@@ -23,10 +23,10 @@ export function endedTimeline(
   const size = toSegmentSize(length);
   const start = size === undefined ? undefined : segmentStart(name, size);
   if (size === undefined || start === undefined) return undefined;
-  const next = start + BigInt(size);
+  let latest: EndedTimeline | undefined;
   for (const history of histories) {
-    const parent = history.entries.find((entry) => entry.timeline === name.timeline);
-    if (parent !== undefined && parent.end < next) return { end: parent.end, historyFile: history.name };
+    const end = history.entries.find((entry) => entry.timeline === name.timeline)?.end;
+    if (end !== undefined && end > (latest?.end ?? -1n)) latest = { end, historyFile: history.name };
   }
-  return undefined;
+  return latest !== undefined && latest.end < start + BigInt(size) ? latest : undefined;
 }

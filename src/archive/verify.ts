@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import { Failure } from '../exit.ts';
 import type { Sealed } from '../seal/seal.ts';
 import type { Deadline } from '../storage/deadline.ts';
@@ -30,12 +28,8 @@ export async function isStored(
 }
 
 /** Whether the object's bytes are those that were sent. */
-async function isAsSent(archive: Archive, key: string, { body }: Sealed, deadline: Deadline): Promise<boolean> {
-  return readObject(archive.storage, key, deadline, async (object) => {
-    const hash = createHash('sha256');
-    for await (const piece of object.bytes) hash.update(piece);
-    return Buffer.compare(hash.digest(), await body.digest('sha256')) === 0;
-  });
+async function isAsSent(archive: Archive, key: string, sealed: Sealed, deadline: Deadline): Promise<boolean> {
+  return readObject(archive.storage, key, deadline, (object) => sealed.isCopy(object.bytes));
 }
 
 /**

@@ -3,7 +3,7 @@
  * chacha-node.ts and chacha-webcrypto.ts; `#chacha` in package.json chooses.
  */
 export interface Aead {
-  /** Ciphertext and tag. */
+  /** Ciphertext and tag. What both take is read before they return, and may change while they work. */
   encrypt(nonce: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
   /** The plaintext; undefined where the tag does not match. */
   decrypt(nonce: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array | undefined>;

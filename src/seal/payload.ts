@@ -7,7 +7,7 @@ import { parseWalName } from '../wal/name.ts';
 import type { Aead } from './chacha.ts';
 import { invalid } from './invalid.ts';
 import type { Label } from './label.ts';
-import { Pieces } from './pieces.ts';
+import { following, Pieces } from './pieces.ts';
 import { encodeFileFrame, FILE_FRAME_BYTES, parseFileFrame, type FileFacts } from './skippable.ts';
 import { decryptChunks, encryptChunks, PAYLOAD_NONCE_BYTES, payloadKey } from './stream.ts';
 import { oneFrame } from './zstd-frame.ts';
@@ -32,25 +32,16 @@ export function largestFile(name: WalName): number {
   return small ? LARGEST_HISTORY_FILE_BYTES : LARGEST_SEGMENT_FILE_BYTES;
 }
 
-/** The payload of a file; always the same bytes for the same arguments. */
+/** The payload of a file whose content is in `frame`, one of zstd; always the same bytes for the same arguments. */
 export async function* sealPayload(
   file: FileFacts,
-  content: AsyncIterable<Uint8Array>,
-  level: number,
+  frame: AsyncIterable<Uint8Array>,
   lock: Lock | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const plaintext = frames(file, content, level);
-  if (lock === undefined) {
-    yield* plaintext;
-    return;
-  }
+  const plaintext = following(encodeFileFrame(file), frame);
+  if (lock === undefined) return yield* plaintext;
   yield lock.payloadNonce;
   yield* encryptChunks(await payloadKey(lock.fileKey, lock.payloadNonce), plaintext);
-}
-
-async function* frames(file: FileFacts, content: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Uint8Array> {
-  yield encodeFileFrame(file);
-  yield* zstd.compress(content, { level, size: file.size });
 }
 
 /**

@@ -55,3 +55,14 @@ export class Pieces {
     return result.done ? undefined : result.value;
   }
 }
+
+/** The bytes in front of those of a stream. */
+export async function* following(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* rest;
+}
+
+/** A stream of pieces that are there already. */
+export async function* each(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}

@@ -10,10 +10,13 @@ import { encodePlainHead, encodeSealedHead, HEAD_MAX_BYTES, takeHead } from './h
 import { invalid } from './invalid.ts';
 import type { SealKeys } from './keys.ts';
 import { signLabel, type Label } from './label.ts';
-import { largestFile, openPayload, sealPayload, type Lock } from './payload.ts';
-import { Pieces } from './pieces.ts';
-import { changed, openSource, readUnchanged, type Source } from './source.ts';
+import { sealInPasses, sealOnce, type SealedPayload } from './passes.ts';
+import { largestFile, openPayload, type Lock } from './payload.ts';
+import { following, Pieces } from './pieces.ts';
 import { PAYLOAD_NONCE_BYTES } from './stream.ts';
+
+/** Above it, memory would be the limit. */
+const IN_MEMORY_MAX_BYTES = 64 * 1024 * 1024;
 
 /** A WAL file that is to be sealed. */
 export interface SealInput {
@@ -35,6 +38,8 @@ export interface Sealed {
   readonly fingerprint: string;
   readonly body: SealedBody;
   readonly fileSha256: Uint8Array;
+  /** Whether bytes read back from a store are exactly what was sealed. Errors: those of `bytes` pass through. */
+  isCopy(bytes: AsyncIterable<Uint8Array>): Promise<boolean>;
   /**
    * Proves that bytes read back from a store are exactly what was sealed, and open with the file key that is still
    * in memory. Errors: Failure `damaged`; those of `bytes` pass through.
@@ -53,20 +58,19 @@ export async function seal(input: SealInput, keys: SealKeys): Promise<Sealed> {
   if (input.length > largestFile(name)) {
     throw invalid(`${path} has ${input.length} bytes, a file named ${name.name} has at most ${largestFile(name)}`);
   }
-  const source = await openSource(path, input.length);
   const lock = keys.recipients.length === 0 ? undefined : newLock();
-  const payload = await measurePayload(source, input, lock);
-  const label = makeLabel(input, source, payload, keys);
+  const payload = await (input.length <= IN_MEMORY_MAX_BYTES ? sealOnce(input, lock) : sealInPasses(input, lock));
+  const label = makeLabel(input, payload, keys);
   const head = lock === undefined ? encodePlainHead(label) : await sealedHead(label, lock, keys);
-  const { kept } = payload;
-  const again = (): AsyncIterable<Uint8Array> =>
-    kept === undefined ? sameAgain(sealPayload(source, source.read(), input.level, lock), payload, path) : each(kept);
+  const { sha256 } = payload.file;
+  const body = makeBody(head.length + payload.length, () => following(head, payload.open()));
   return {
     label,
     fingerprint: label.fingerprint,
-    body: makeBody(head.length + payload.length, () => following(head, again())),
-    fileSha256: source.sha256,
-    verifyCopy: (bytes) => verifyCopy(bytes, head, label, lock, source),
+    body,
+    fileSha256: sha256,
+    isCopy: (bytes) => isCopy(bytes, head, payload),
+    verifyCopy: (bytes) => verifyCopy(bytes, head, label, lock, sha256),
   };
 }
 
@@ -74,37 +78,11 @@ function newLock(): Lock {
   return { fileKey: randomBytes(FILE_KEY_BYTES), payloadNonce: randomBytes(PAYLOAD_NONCE_BYTES) };
 }
 
-interface Payload {
-  /** Bytes. */
-  readonly length: number;
-  readonly sha256: Uint8Array;
-  /** All of it, where the file is small. */
-  readonly kept: readonly Uint8Array[] | undefined;
-}
-
-async function measurePayload(source: Source, { path, level }: SealInput, lock: Lock | undefined): Promise<Payload> {
-  const content = source.inMemory ? source.read() : readUnchanged(source, path);
-  const kept: Uint8Array[] = [];
-  const hash = createHash('sha256');
-  let length = 0;
-  for await (const piece of sealPayload(source, content, level, lock)) {
-    hash.update(piece);
-    length += piece.length;
-    if (source.inMemory) kept.push(piece);
-  }
-  return { length, sha256: hash.digest(), kept: source.inMemory ? kept : undefined };
-}
-
-function makeLabel(
-  { name, systemId, nonce }: SealInput,
-  source: Source,
-  payload: Payload,
-  { signer }: SealKeys,
-): Label {
+function makeLabel({ name, systemId, nonce }: SealInput, payload: SealedPayload, { signer }: SealKeys): Label {
   const label: Label = {
     name: name.name,
     systemId,
-    fingerprint: fingerprint(source.sha256, nonce),
+    fingerprint: fingerprint(payload.file.sha256, nonce),
     payloadLength: payload.length,
     payloadSha256: payload.sha256,
   };
@@ -123,33 +101,21 @@ async function sealedHead(label: Label, { fileKey }: Lock, { recipients }: SealK
   return head;
 }
 
-/** The pieces, the last one only if all together are what was measured: no whole wrong object can come out. */
-async function* sameAgain(
-  pieces: AsyncIterable<Uint8Array>,
-  { length, sha256 }: Payload,
-  path: string,
-): AsyncGenerator<Uint8Array> {
+async function isCopy(bytes: AsyncIterable<Uint8Array>, head: Buffer, payload: SealedPayload): Promise<boolean> {
   const hash = createHash('sha256');
-  let seen = 0;
-  let held: Uint8Array | undefined;
-  for await (const piece of pieces) {
-    if (held !== undefined) yield held;
-    hash.update(piece);
-    seen += piece.length;
-    held = piece;
-    if (seen > length) throw changed(path);
+  const pieces = new Pieces(bytes);
+  try {
+    const copied = await pieces.takeHead(head.length, () => head.length);
+    if (copied === undefined || !head.equals(copied)) return false;
+    let length = 0;
+    for await (const piece of pieces.rest()) {
+      hash.update(piece);
+      length += piece.length;
+    }
+    return length === payload.length && hash.digest().equals(payload.sha256);
+  } finally {
+    await pieces.close();
   }
-  if (seen !== length || !hash.digest().equals(sha256)) throw changed(path);
-  if (held !== undefined) yield held;
-}
-
-async function* following(head: Uint8Array, payload: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield head;
-  yield* payload;
-}
-
-async function* each(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* pieces;
 }
 
 async function verifyCopy(
@@ -157,14 +123,14 @@ async function verifyCopy(
   head: Buffer,
   label: Label,
   lock: Lock | undefined,
-  source: Source,
+  fileSha256: Uint8Array,
 ): Promise<void> {
   const pieces = new Pieces(bytes);
   try {
     const copy = await takeHead(pieces);
     if (!head.equals(copy.bytes)) throw invalid('its header is not the one that was sent');
     const { sha256 } = await openPayload(pieces.rest(), label, lock?.fileKey, () => undefined);
-    if (!source.sha256.every((byte, i) => byte === sha256[i])) throw invalid('it opens to another file');
+    if (!fileSha256.every((byte, i) => byte === sha256[i])) throw invalid('it opens to another file');
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'invalid') throw error;
     throw new Failure('damaged', `copy read back of ${label.name} is not what was sent: ${error.message}`, {

@@ -5,32 +5,30 @@ import { Failure } from '../exit.ts';
 import { invalid } from './invalid.ts';
 import type { FileFacts } from './skippable.ts';
 
-/** The file that is sealed: its content, as often as it is needed. */
+/** A file that is too large to be kept: it is read as often as it is needed. */
 export interface Source extends FileFacts {
-  /** Up to this size it is read once and kept. */
-  readonly inMemory: boolean;
   read(): AsyncIterable<Uint8Array>;
 }
 
-/** Above it, memory would be the limit. */
-const IN_MEMORY_MAX_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
+
+/**
+ * Reads the whole file. Errors: Failure `invalid` where it has not exactly `length` bytes, `unwritable` where it
+ * can't be read.
+ */
+export async function readWhole(path: string, length: number): Promise<Uint8Array> {
+  for await (const whole of readFile(path, length, length + 1)) return whole;
+  return new Uint8Array(0);
+}
 
 /**
  * Reads the file through once. Errors: Failure `invalid` where it has not exactly `length` bytes, `unwritable` where
  * it can't be read.
  */
 export async function openSource(path: string, length: number): Promise<Source> {
-  const inMemory = length <= IN_MEMORY_MAX_BYTES;
   const hash = createHash('sha256');
-  const kept = Buffer.allocUnsafe(inMemory ? length : 0);
-  let size = 0;
-  for await (const piece of readFile(path, length)) {
-    hash.update(piece);
-    if (inMemory) kept.set(piece, size);
-    size += piece.length;
-  }
-  return { size, sha256: hash.digest(), inMemory, read: () => (inMemory ? slices(kept) : readFile(path, length)) };
+  for await (const piece of readFile(path, length)) hash.update(piece);
+  return { size: length, sha256: hash.digest(), read: () => readFile(path, length) };
 }
 
 /** The content again, but its end only if it is still the same. Errors: Failure `invalid` where it is not. */
@@ -48,17 +46,13 @@ export function changed(path: string): Failure {
   return invalid(`${path} changed while it was sealed`);
 }
 
-async function* slices(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
-}
-
 /** Full pieces but for the last one, so that the same file is always cut in the same places. */
-async function* readFile(path: string, length: number): AsyncGenerator<Uint8Array> {
+async function* readFile(path: string, length: number, pieceBytes = PIECE_BYTES): AsyncGenerator<Uint8Array> {
   const file = await reading(path, () => open(path, 'r'));
   try {
     const { size } = await reading(path, () => file.stat());
     if (size !== length) throw invalid(`${path} has ${size} bytes, expected were ${length}`);
-    const buffer = Buffer.allocUnsafe(Math.min(PIECE_BYTES, length + 1));
+    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length + 1));
     for (let at = 0; ;) {
       const filled = await reading(path, () => fill(file, buffer));
       at += filled;

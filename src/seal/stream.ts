@@ -12,8 +12,8 @@ import { invalid } from './invalid.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 const NONCE_BYTES = 12;
-/** Enough that all threads have work; it bounds the memory. */
-const CHUNKS_AT_ONCE = 16;
+/** Enough that all threads have work, and that a change of threads is rare; it bounds the memory: 4 MiB. */
+const CHUNKS_AT_ONCE = 64;
 
 /** Bytes of the random nonce that leads a payload. */
 export const PAYLOAD_NONCE_BYTES = 16;
@@ -36,23 +36,40 @@ export async function* encryptChunks(key: Aead, plaintext: AsyncIterable<Uint8Ar
   }
 }
 
-/** The plaintext, each piece authenticated. The end is reached only after the last chunk. Errors: Failure `invalid`. */
+/** The plaintext, each piece authenticated, and as long as a batch: few pieces are fast to decompress. The end is reached only after the last chunk. Errors: Failure `invalid`. */
 export async function* decryptChunks(key: Aead, ciphertext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let index = 0;
+  let opening: Promise<Uint8Array> | undefined;
   for await (const { bytes, last } of batches(ciphertext, (CHUNK_BYTES + TAG_BYTES) * CHUNKS_AT_ONCE)) {
-    const chunks = split(bytes, CHUNK_BYTES + TAG_BYTES);
-    const first = index;
-    index += chunks.length;
-    const opened = await Promise.all(
-      chunks.map((chunk, i) => key.decrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
-    );
-    for (const [i, plaintext] of opened.entries()) {
-      if (plaintext === undefined)
-        throw invalid(`chunk ${first + i} of the payload is not authentic, or the payload is cut there`);
-      if (plaintext.length === 0 && first + i > 0) throw invalid('payload ends with an empty chunk');
-      yield plaintext;
-    }
+    const next = decryptBatch(key, split(bytes, CHUNK_BYTES + TAG_BYTES), index, last);
+    // It is waited for only after the batch before it, which may fail first.
+    next.catch(() => undefined);
+    index += CHUNKS_AT_ONCE;
+    // While this batch is decrypted on other threads, the one before it is consumed, and the next one read.
+    if (opening !== undefined) yield await opening;
+    opening = next;
   }
+  if (opening !== undefined) yield await opening;
+}
+
+async function decryptBatch(
+  key: Aead,
+  chunks: readonly Uint8Array[],
+  first: number,
+  last: boolean,
+): Promise<Uint8Array> {
+  const opened = await Promise.all(
+    chunks.map((chunk, i) => key.decrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
+  );
+  return Buffer.concat(opened.map((plaintext, i) => authentic(plaintext, first + i)));
+}
+
+/** The plaintext of a chunk. Errors: Failure `invalid`. */
+function authentic(plaintext: Uint8Array | undefined, index: number): Uint8Array {
+  if (plaintext === undefined)
+    throw invalid(`chunk ${index} of the payload is not authentic, or the payload is cut there`);
+  if (plaintext.length === 0 && index > 0) throw invalid('payload ends with an empty chunk');
+  return plaintext;
 }
 
 /** Big-endian counter in 11 bytes, then 1 for the last chunk. */
@@ -78,19 +95,26 @@ async function* batches(
   source: AsyncIterable<Uint8Array>,
   size: number,
 ): AsyncGenerator<{ bytes: Uint8Array; last: boolean }> {
-  const batch = Buffer.allocUnsafe(size);
-  let filled = 0;
+  // Copied only when a second piece comes: a small payload is one piece.
+  let held: Uint8Array = new Uint8Array(0);
+  let gathered: Buffer | undefined;
   for await (const piece of source) {
     for (let rest = piece; rest.length > 0;) {
-      if (filled === size) {
-        yield { bytes: batch, last: false };
-        filled = 0;
+      if (held.length === size) {
+        yield { bytes: held, last: false };
+        held = held.subarray(0, 0);
       }
-      const part = rest.subarray(0, size - filled);
-      batch.set(part, filled);
-      filled += part.length;
+      const part = rest.subarray(0, size - held.length);
       rest = rest.subarray(part.length);
+      if (held.length === 0) {
+        held = part;
+        continue;
+      }
+      gathered ??= Buffer.allocUnsafeSlow(size);
+      if (held.buffer !== gathered.buffer) gathered.set(held);
+      gathered.set(part, held.length);
+      held = gathered.subarray(0, held.length + part.length);
     }
   }
-  yield { bytes: batch.subarray(0, filled), last: true };
+  yield { bytes: held, last: true };
 }

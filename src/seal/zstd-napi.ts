@@ -8,9 +8,7 @@ const NOTHING = new Uint8Array(0);
 /** zstd of the zstd-napi addon: Node's way. */
 export const zstd: Zstd = {
   async *compress(source: AsyncIterable<Uint8Array>, { level, size }: CompressOptions) {
-    const context = new CCtx();
-    context.setParameter(CParameter.compressionLevel, level);
-    context.setParameter(CParameter.checksumFlag, 1);
+    const context = newContext(level);
     context.setPledgedSrcSize(size);
     const output = new Output();
     for await (const piece of source) {
@@ -28,6 +26,11 @@ export const zstd: Zstd = {
     yield output.take();
   },
 
+  compressWhole(bytes: Uint8Array, level: number) {
+    const output = Buffer.allocUnsafeSlow(binding.compressBound(bytes.length));
+    return Promise.resolve(output.subarray(0, newContext(level).compress2(output, bytes)));
+  },
+
   async *decompress(source: AsyncIterable<Uint8Array>) {
     const context = new DCtx();
     const output = new Output();
@@ -43,6 +46,13 @@ export const zstd: Zstd = {
     yield output.take();
   },
 };
+
+function newContext(level: number): InstanceType<typeof CCtx> {
+  const context = new CCtx();
+  context.setParameter(CParameter.compressionLevel, level);
+  context.setParameter(CParameter.checksumFlag, 1);
+  return context;
+}
 
 /** Gathers what a context gives into pieces of one size. */
 class Output {

@@ -6,7 +6,7 @@ import { codeOf, doing, fault } from './faults.ts';
 import type { Root, Standing } from './root.ts';
 
 /** Bytes of a piece. */
-const PIECE = 1024 * 1024;
+const PIECE = 4 * 1024 * 1024;
 
 /** An object's size and time; no digest, since a file system computes none. */
 export async function headObject(root: Root, key: string): Promise<ObjectInfo> {
