@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-
 import { Failure } from '../exit.ts';
 import type { Signer } from '../seal/ed25519.ts';
 import {
@@ -13,6 +11,7 @@ import {
   type TrustedKeys,
 } from '../seal/keys.ts';
 import type { Settings } from '../settings/schema.ts';
+import { readSmallFile } from '../settings/small-file.ts';
 
 /** What a push needs: public keys, the signing key, and whose signature counts when an object exists already. */
 export interface PushKeys extends SealKeys {
@@ -60,13 +59,5 @@ async function loadTrusted({ signing }: Settings, own: Signer | undefined): Prom
 }
 
 async function readKeyFile(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new Failure('usage', `cannot read the key file ${path}: ${code}`, {
-      hint: 'The user that PostgreSQL runs as must be able to read it.',
-      cause: error,
-    });
-  }
+  return (await readSmallFile(path, `key file ${path}`)).toString('utf8');
 }

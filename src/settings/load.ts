@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 
@@ -6,6 +5,7 @@ import { Failure } from '../exit.ts';
 import { checkSettings } from './check.ts';
 import type { RawTable } from './read.ts';
 import type { ArchiveSettings, Settings } from './schema.ts';
+import { readSmallFile } from './small-file.ts';
 
 const DEFAULT_PATH = '/etc/walseal/walseal.toml';
 
@@ -37,19 +37,16 @@ function locate(configPath: string | undefined, env: NodeJS.ProcessEnv): { path:
 }
 
 async function read(path: string, chosenBy: string): Promise<string> {
+  const what = `settings file ${path} (${chosenBy})`;
+  const bytes = await readSmallFile(path, what);
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new Failure('usage', `cannot read the settings file ${path} (${chosenBy}): ${reason(error)}`, {
-      hint: 'It must be there and readable for the user that the server runs as.',
+    throw new Failure('usage', `cannot read the ${what}: it is not UTF-8`, {
+      hint: 'Save it in that encoding, or name the file that was meant.',
       cause: error,
     });
   }
-}
-
-function reason(error: unknown): string {
-  if (error instanceof TypeError) return 'it is not UTF-8';
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
 
 /** The parser's message quotes the lines around an error, which may hold a secret: only its first line is passed on. */
