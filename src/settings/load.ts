@@ -58,7 +58,9 @@ function parseToml(path: string, text: string): RawTable {
     const said = error.message.split('\n', 1).join().replace('Invalid TOML document: ', '');
     // Neither the error nor its cause is kept: a stack that is printed would show these lines.
     throw new Failure('usage', `${path}:${String(error.line)}:${String(error.column)}: ${said}`, {
-      hint: 'Strings, and durations such as "60s", stand in quotes.',
+      hint: said.includes('redefine')
+        ? 'A key stands once in its table, and a [table] once in the file. What there are several of has two brackets each time: [[archive]].'
+        : 'Strings, and durations such as "60s", stand in quotes.',
     });
   }
 }

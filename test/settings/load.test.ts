@@ -142,6 +142,15 @@ test('a TOML error is told with its line and column, and without the lines aroun
   expect(shown).not.toContain('HUSH');
 });
 
+test.each([
+  ['deadline = 60s\n', 'in quotes'],
+  ['deadline = "60s"\ndeadline = "60s"\n', 'once'],
+  ['[fetch]\n[fetch]\n', 'once'],
+  ['[archive]\nurl = "file:///a"\n[[archive]]\nurl = "file:///b"\n', '[[archive]]'],
+])('the hint fits the TOML error: %j', async (text, hint) => {
+  expect((await refusal(text)).hint).toContain(hint);
+});
+
 test('a file that is not UTF-8 is refused', async () => {
   const { fact, hint } = await refusal(Buffer.from([0x61, 0xff]));
   expect(fact).toContain('it is not UTF-8');
