@@ -24,9 +24,8 @@ async function openBackend(archive: ArchiveSettings): Promise<Storage> {
     case 's3':
     case 'gs':
     case 'azure':
-      throw new StorageError(
-        'configuration',
-        `archive ${archive.url}: this version stores nothing in ${archive.scheme}://`,
-      );
+      throw new StorageError('configuration', `this version stores nothing in ${archive.scheme}://`, {
+        hint: 'It knows archives in directories alone, file:///directory: a local disk, or one that is mounted.',
+      });
   }
 }
