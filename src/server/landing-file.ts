@@ -18,8 +18,13 @@ export class LandingFile {
   #isThere = false;
   #length = 0;
 
-  /** Touches nothing yet: a file that turns out to be absent leaves no trace. */
+  /** Touches nothing yet: a file that turns out to be absent leaves no trace. Errors: Failure `usage`. */
   constructor(destination: string) {
+    if (destination === '') {
+      throw new Failure('usage', 'the path of the file to write is empty', {
+        hint: 'restore_command = \'wal-fetch "%f" "%p"\' passes it last.',
+      });
+    }
     this.#destination = destination;
     this.#path = join(dirname(destination), `${TEMPORARY_PREFIX}${process.pid}`);
   }
@@ -136,6 +141,9 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: 'The disk is full: make room and start recovery again.',
   EDQUOT: 'The quota is used up: raise it and start recovery again.',
   EACCES: 'The directory does not admit this user: run as the owner of the data directory.',
+  EROFS: 'The file system is mounted read-only: mount it for writing and start recovery again.',
+  EISDIR: 'PATH is a directory: name the file to write, in a directory that exists.',
+  ENOTDIR: 'A part of the path is a file: PATH is the last argument, relative to the data directory.',
   ENOENT: 'The directory does not exist: PATH is the last argument, relative to the data directory.',
 };
 

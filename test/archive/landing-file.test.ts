@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -79,3 +79,37 @@ test('nobody is asked too early: only at the last moment, and a no leaves nothin
   }).toThrow(/nobody waits/);
   expect(readdirSync(directory)).toEqual([]);
 });
+
+test('an empty path is refused before anything is touched', () => {
+  expect(failureOf(() => new LandingFile('')).kind).toBe('usage');
+});
+
+test.each([
+  ['a directory has the name', 'directory', 'EISDIR', 'is a directory'],
+  ['a file stands in the way', 'file/x', 'ENOTDIR', 'is a file'],
+  ['the directory is missing', 'nowhere/x', 'ENOENT', 'does not exist'],
+])('where %s, the failure says what to do', (_, path, code, hint) => {
+  const root = place();
+  writeFileSync(join(root, 'file'), '');
+  mkdirSync(join(root, 'directory'));
+  const landing = new LandingFile(join(root, path));
+  const failure = failureOf(() => {
+    landing.restart();
+    landing.commit(always);
+  });
+  landing.discard();
+  expect(failure.kind).toBe('unwritable');
+  expect(failure.message).toContain(code);
+  expect(failure.hint).toContain(hint);
+  expect(readdirSync(root).sort()).toEqual(['directory', 'file']);
+});
+
+function failureOf(work: () => unknown): Failure {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error('expected a Failure');
+}
