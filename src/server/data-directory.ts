@@ -51,8 +51,10 @@ async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
- * The history files in pg_wal, by name. One that can't be read as a history says nothing about any timeline, and is
- * left out: it must not stop the archiving of everything else. Errors: Failure `unwritable` where pg_wal can't be read.
+ * The history files in pg_wal, by name. One that is no history, or no file, or that this user may not read, says
+ * nothing about any timeline, and is left out: it must not stop the archiving of everything else. The server, which
+ * runs as this user, can't follow such a one either. Errors: Failure `unwritable` where pg_wal, or its disk, can't be
+ * read: what a history on a broken disk said is not known to be nothing.
  */
 export async function readHistories(dataDirectory: string): Promise<{ name: string; entries: HistoryEntry[] }[]> {
   const directory = join(dataDirectory, 'pg_wal');
@@ -74,11 +76,14 @@ async function historyNames(directory: string): Promise<string[]> {
   }
 }
 
+/** Removed meanwhile (or a link to nowhere), a directory, not ours to read, a link to itself. */
+const NO_HISTORY: ReadonlySet<string> = new Set(['ENOENT', 'EISDIR', 'EACCES', 'ELOOP']);
+
 async function readHistory(path: string): Promise<HistoryEntry[] | undefined> {
   try {
     return parseHistory(await readFile(path, 'utf8'));
   } catch (error) {
-    if (error instanceof WalFormatError || codeOf(error) === 'ENOENT') return undefined;
+    if (error instanceof WalFormatError || NO_HISTORY.has(codeOf(error))) return undefined;
     throw new Failure('unwritable', `cannot read ${path}: ${codeOf(error)}`, { cause: error });
   }
 }

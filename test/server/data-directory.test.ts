@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -84,6 +84,25 @@ describe('histories in pg_wal', () => {
       ['00000002.history', 1],
       ['00000003.history', 2],
     ]);
+  });
+
+  test('say nothing where they are no file that can be read, and stop nothing', async () => {
+    write('pg_wal/00000002.history', '1\t0/3000000\ta\n');
+    mkdirSync(join(directory, 'pg_wal/00000003.history'));
+    symlinkSync('00000004.history', join(directory, 'pg_wal/00000004.history'));
+    symlinkSync('nowhere', join(directory, 'pg_wal/00000005.history'));
+    write('pg_wal/00000006.history', '1\t0/3000000\ta\n');
+    chmodSync(join(directory, 'pg_wal/00000006.history'), 0);
+    const mayReadAll = process.getuid?.() === 0;
+    expect((await readHistories(directory)).map(({ name }) => name)).toEqual(
+      mayReadAll ? ['00000002.history', '00000006.history'] : ['00000002.history'],
+    );
+  });
+
+  test('that a disk does not give are no histories that say nothing', async () => {
+    // Reading this file of the kernel at its start is an input/output error.
+    symlinkSync('/proc/self/mem', join(directory, 'pg_wal/00000002.history'));
+    expect(await failureOf(readHistories(directory))).toMatchObject({ kind: 'unwritable' });
   });
 
   test('are none without pg_wal', async () => {
