@@ -21,15 +21,18 @@ export interface Content {
   readonly modified: Date;
 }
 
+interface HeldObject {
+  readonly fingerprint: string;
+  readonly info: ObjectInfo;
+  readonly payloadLength: number;
+}
+
 /** What the archive holds under a key, against the content that we have. */
 export type Held =
   | { readonly is: 'identical' }
-  | {
-      readonly is: 'unsigned' | 'different';
-      readonly fingerprint: string;
-      readonly info: ObjectInfo;
-      readonly payloadLength: number;
-    }
+  | ({ readonly is: 'different' } & HeldObject)
+  /** This content, but not signed by a trusted key; `signedBy` is the one that did (Ed25519, 64 hex digits), if any. */
+  | ({ readonly is: 'unsigned'; readonly signedBy: string | undefined } & HeldObject)
   | { readonly is: 'damaged'; readonly reason: string };
 
 /**
@@ -48,10 +51,11 @@ export async function compareHeld(
     return await readObject(archive.storage, key, deadline, async (object): Promise<Held> => {
       const found = await inspect(object.bytes, { name: content.name, systemId: content.systemId }, trusted);
       if (!found.payloadMatches) return { is: 'damaged', reason: 'its payload does not match its label' };
-      const { fingerprint, payloadLength } = found.label;
+      const { fingerprint, payloadLength, signature } = found.label;
       const what = { fingerprint, payloadLength, info: object.info };
       if (fingerprint !== content.fingerprint) return { is: 'different', ...what };
-      return found.trust === 'untrusted' ? { is: 'unsigned', ...what } : { is: 'identical' };
+      if (found.trust !== 'untrusted') return { is: 'identical' };
+      return { is: 'unsigned', signedBy: signature?.publicKey, ...what };
     });
   } catch (error) {
     if (error instanceof StorageError && error.kind === 'corrupt') return { is: 'damaged', reason: error.message };

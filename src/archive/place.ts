@@ -105,13 +105,9 @@ function refusal(
   const there = `fingerprint ${held.fingerprint}, ${held.payloadLength} bytes sealed, stored ${held.info.modified.toISOString()}`;
   const here = `fingerprint ${content.fingerprint}, ${content.length} bytes, modified ${content.modified.toISOString()}`;
   if (held.is === 'unsigned') {
-    return new Failure(
-      'different',
-      `archive ${archive.storage.url} holds ${key} with this content, but no trusted key signed it (${there})`,
-      {
-        hint: 'If it was pushed before signing was set up, or by a host whose key is not listed, add that public key to [signing] trusted; else somebody else wrote it.',
-      },
-    );
+    const who = held.signedBy === undefined ? 'it is not signed' : `it is signed by ${held.signedBy}`;
+    const fact = `archive ${archive.storage.url} holds ${key} with this content, but no trusted key signed it: ${who} (${there})`;
+    return new Failure('different', fact, { hint: untrusted(content, held.signedBy) });
   }
   return new Failure(
     'different',
@@ -122,5 +118,17 @@ function refusal(
         'this server was rolled back to a snapshot; pg_resetwal was run. Nothing was overwritten. When it is clear that the file here is the one that is not needed there, ' +
         `"walseal set-aside pg_wal/${content.name.name}" keeps it under aside/ and lets archiving go on.`,
     },
+  );
+}
+
+/** A key can be listed, but what was never signed can't be made trusted: objects are not rewritten. */
+function untrusted({ name }: Content, signedBy: string | undefined): string {
+  if (signedBy !== undefined) {
+    return `If a host of yours signed it, add its public key, ${signedBy}, to [signing] trusted; else somebody else wrote it.`;
+  }
+  return (
+    'No key can be listed for it. If it was pushed before signing was set up, so were others, and none of them can be fetched while trusted is set: ' +
+    'leave trusted out of the settings until the base backups from before have expired, or archive to a new prefix and take a base backup at once. ' +
+    `"walseal set-aside pg_wal/${name.name}" keeps a signed copy under aside/ and lets archiving go on. If nobody of yours wrote it, somebody else did.`
   );
 }

@@ -40,10 +40,13 @@ export function judge(label: Label, trusted: TrustedKeys | undefined): Trust {
 /** Errors: Failure `invalid` where a signature is demanded and no trusted key made one. */
 export function demandTrust(label: Label, trusted: TrustedKeys | undefined): void {
   if (judge(label, trusted) !== 'untrusted') return;
-  const who = label.signature
-    ? `it is signed by ${label.signature.publicKey}, which is not trusted`
-    : 'it is not signed';
-  throw invalid(`no trusted key signed ${label.name}: ${who}`, {
+  const { signature } = label;
+  if (signature === undefined) {
+    throw invalid(`no trusted key signed ${label.name}: it is not signed`, {
+      hint: 'No key can be listed for it. If it is yours, from before signing was set up, it opens where trusted is left out of the settings.',
+    });
+  }
+  throw invalid(`no trusted key signed ${label.name}: it is signed by ${signature.publicKey}, which is not trusted`, {
     hint: 'If the host that wrote it is yours, list its public key in [signing] trusted.',
   });
 }

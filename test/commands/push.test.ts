@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto';
 import { readFileSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -175,7 +176,8 @@ describe('signatures', () => {
     const before = cluster.state();
     const said = await push(cluster, NAME);
     expect(said.status).toBe(73);
-    expect(said.failure).toMatch(/with this content, but no trusted key signed it/);
+    expect(said.failure).toMatch(/with this content, but no trusted key signed it: it is not signed/);
+    expect(said.failure).toMatch(/No key can be listed for it.*walseal set-aside/s);
     expect(cluster.state()).toEqual(before);
   });
 
@@ -192,7 +194,11 @@ describe('signatures', () => {
 
     cluster.segment(NAME);
     cluster.settings({ signing: signing(cluster.keys.signing) });
-    expect(await push(cluster, NAME)).toMatchObject({ status: 73 });
+    const said = await push(cluster, NAME);
+    expect(said.status).toBe(73);
+    const theirKey = createPublicKey(publicPem).export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
+    expect(said.failure).toContain(`it is signed by ${theirKey}`);
+    expect(said.failure).toContain(`add its public key, ${theirKey}, to [signing] trusted`);
     cluster.settings({ signing: signing(cluster.keys.signing, publicKey) });
     expect(await push(cluster, NAME)).toMatchObject({ status: 0 });
   });
