@@ -56,7 +56,7 @@ export async function fetchFirst(
       );
       if (found) return { found: archive, failures };
     } catch (error) {
-      const failure = asFailure(error, archive.storage.url);
+      const failure = withWayOut(asFailure(error, archive.storage.url), archives.length);
       if (failure.kind === 'unwritable') throw failure;
       failures.push({ archive, failure });
     }
@@ -87,6 +87,14 @@ async function inItsTurn<T>(
     clearTimeout(timer);
     turn.close();
   }
+}
+
+/** Damage has a way out that neither the store nor the object knows of: the same file from elsewhere. */
+function withWayOut(failure: Failure, archives: number): Failure {
+  if (failure.kind !== 'invalid' || failure.hint !== '') return failure;
+  const others = archives === 1 ? 'No other archive is in the settings' : 'The other archives were asked, too';
+  const hint = `The object in this archive is damaged: bring it back from another archive or from a copy of this one. ${others}.`;
+  return new Failure(failure.kind, failure.message, { hint, cause: failure });
 }
 
 /** Whether the archive had it; false only on the store's own word. */

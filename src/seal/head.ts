@@ -40,13 +40,16 @@ export function encodePlainHead(label: Label): Buffer {
 
 /** Takes the head from the front of an object, whichever kind it is. Errors: Failure `invalid`. */
 export async function takeHead(pieces: Pieces): Promise<Head> {
+  let seenBytes = 0;
   const bytes = await pieces.takeHead(HEAD_MAX_BYTES, (seen) => {
+    seenBytes = seen.length;
     if (seen.length < TELLING_BYTES) return undefined;
     if (startsAgeHeader(seen)) return ageHeaderLength(seen);
     if (startsLabelFrame(seen)) return labelFrameLength(seen);
     // A head of no bytes: whatever follows, it is not ours.
     return 0;
   });
+  if (seenBytes === 0) throw invalid('object is empty');
   if (bytes?.length === 0) throw invalid('object is neither an age file nor starts with a label');
   if (bytes === undefined) throw invalid(`object has no whole header in its first ${HEAD_MAX_BYTES} bytes`);
   if (startsLabelFrame(bytes)) return { label: parseLabel(labelInFrame(bytes)), bytes };

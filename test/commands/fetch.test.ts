@@ -146,6 +146,16 @@ describe('an object that is not whole ends with 204 and leaves nothing', () => {
     expect(walFiles(cluster)).toEqual([]);
   });
 
+  test('and the message says that it is damaged, or empty, and what to do', async () => {
+    const { cluster } = await archived();
+    const path = cluster.objectPath(NAME);
+    flip(path, 5_000);
+    const { failure } = await fetch(cluster, NAME);
+    expect(failure).toContain('bring it back from another archive or from a copy of this one. No other archive');
+    truncateSync(path, 0);
+    expect((await fetch(cluster, NAME)).failure).toMatch(/object is empty\n.*bring it back/);
+  });
+
   test.each([false, true])('where bytes follow (encrypted: %s)', async (encrypted) => {
     const { cluster } = await archived({ settings: { encrypted } });
     const path = cluster.objectPath(NAME);
@@ -189,7 +199,7 @@ describe('who wrote it', () => {
     cluster.settings({ signing: 'trusted = []' });
     const said = await fetch(cluster, NAME);
     expect(said.status).toBe(204);
-    expect(said.failure).toContain('it is not signed');
+    expect(said.failure).toMatch(/it is not signed\nNo key can be listed for it/);
     expect(walFiles(cluster)).toEqual([]);
   });
 
