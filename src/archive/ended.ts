@@ -1,6 +1,6 @@
 import type { HistoryEntry } from '../wal/history.ts';
 import type { Lsn } from '../wal/lsn.ts';
-import { segmentStart, toSegmentSize, type WalName } from '../wal/name.ts';
+import { segmentStart, toSegmentSize, type SegmentSize, type WalName } from '../wal/name.ts';
 
 /** A timeline that this server has left behind: where it ended, and the history file that says so. */
 export interface EndedTimeline {
@@ -18,9 +18,10 @@ export function endedTimeline(
   name: WalName,
   length: number,
   histories: readonly { name: string; entries: readonly HistoryEntry[] }[],
+  usualSize?: SegmentSize,
 ): EndedTimeline | undefined {
   if (name.kind !== 'segment') return undefined;
-  const size = toSegmentSize(length);
+  const size = toSegmentSize(length) ?? usualSize;
   const start = size === undefined ? undefined : segmentStart(name, size);
   if (size === undefined || start === undefined) return undefined;
   let latest: EndedTimeline | undefined;

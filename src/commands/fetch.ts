@@ -1,19 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { findLater, gapFailure, proveSomethingThere } from '../archive/absence.ts';
+import { findFork, findLater, gapFailure, proveSomethingThere, type Gap } from '../archive/absence.ts';
 import { openArchives, type Archive } from '../archive/archives.ts';
 import { fetchFirst, type Wanted } from '../archive/fetch.ts';
 import { loadOpenKeys } from '../archive/keyring.ts';
 import { onlySystem, requireSystemId } from '../archive/systems.ts';
 import { Failure, type Outcome } from '../exit.ts';
-import { locateDataDirectory, readControlFile } from '../server/data-directory.ts';
+import { openCluster, type Cluster } from '../server/cluster.ts';
+import { locateDataDirectory, readHistories } from '../server/data-directory.ts';
 import { LandingFile } from '../server/landing-file.ts';
+import { lookInPgWal } from '../server/pg-wal.ts';
 import { failureColumn } from '../server/signals.ts';
 import { loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { Deadline } from '../storage/deadline.ts';
-import type { SystemId } from '../wal/control.ts';
 import { parseWalName, type WalName } from '../wal/name.ts';
 import type { Io } from './io.ts';
 
@@ -43,13 +44,13 @@ export async function fetch(nameText: string, path: string, options: FetchOption
   const archives = await openArchives(settings.archives);
   try {
     const keys = await loadOpenKeys(settings);
-    const dataDirectory = locateDataDirectory({ ...options, walPath: path }, process.cwd());
-    const wanted = { name, systemId: await chooseSystem(options, dataDirectory, archives, deadline) };
+    const cluster = await chooseCluster({ ...options, walPath: path }, archives, deadline);
+    const search = { wanted: { name, systemId: cluster.systemId }, archives, settings, cluster, deadline };
     const landing = new LandingFile(path);
     io.onAbandon(() => landing.discard());
     try {
       for (let checks = 0; ; checks += 1) {
-        const { found, failures } = await fetchFirst(archives, wanted, keys, landing, deadline, silenceMs);
+        const { found, failures } = await fetchFirst(archives, search.wanted, keys, landing, deadline, silenceMs);
         if (found !== undefined) {
           for (const { failure } of failures) io.warn(`${failure.message}; taken from archive ${found.storage.url}`);
           landing.commit(() => io.stillWanted());
@@ -60,7 +61,7 @@ export async function fetch(nameText: string, path: string, options: FetchOption
           for (const { failure } of others) io.warn(failure.message);
           throw unanswered(name, first.failure, settings);
         }
-        const gap = await provenAbsent(archives, wanted, settings, dataDirectory, deadline, io);
+        const gap = await provenAbsent(search, io);
         if (gap === undefined) return 'absent';
         if (checks === GAP_CHECKS) throw gap;
         await deadline.wait(GAP_CHECK_INTERVAL_MS);
@@ -76,39 +77,55 @@ export async function fetch(nameText: string, path: string, options: FetchOption
 
 const USAGE = 'restore_command = \'wal-fetch "%f" "%p"\' passes the name first and the path last.';
 
+/** The cluster whose file is wanted; more than its identifier is known where its data directory is at hand. */
+type Target = Pick<Cluster, 'dataDirectory' | 'systemId' | 'segmentSize'>;
+
 /** Which cluster: as named, else the data directory's, else the only one in the archives. */
-async function chooseSystem(
-  options: FetchOptions,
-  dataDirectory: string,
+async function chooseCluster(
+  options: FetchOptions & { readonly walPath: string },
   archives: readonly Archive[],
   deadline: Deadline,
-): Promise<SystemId> {
-  if (options.systemId !== undefined) return requireSystemId(options.systemId);
+): Promise<Target> {
+  const dataDirectory = locateDataDirectory(options, process.cwd());
+  const named = options.systemId === undefined ? undefined : requireSystemId(options.systemId);
   const isDataDirectory = options.pgdata !== undefined || existsSync(join(dataDirectory, 'global', 'pg_control'));
-  return isDataDirectory ? (await readControlFile(dataDirectory)).systemId : onlySystem(archives, deadline);
+  if (isDataDirectory && named === undefined) return openCluster(options, process.cwd());
+  return { dataDirectory, systemId: named ?? (await onlySystem(archives, deadline)) };
+}
+
+/** What was looked for, and where. */
+interface Search {
+  readonly wanted: Wanted;
+  readonly archives: readonly Archive[];
+  readonly settings: Settings;
+  readonly cluster: Target;
+  readonly deadline: Deadline;
 }
 
 /**
  * Each archive has said 'no such object'. On a standby that is enough: the server asks again. A recovery would end
  * here and open the database, so the other proofs are made. Returns the gap that contradicts, if any.
  */
-async function provenAbsent(
-  archives: readonly Archive[],
-  wanted: Wanted,
-  settings: Settings,
-  dataDirectory: string,
-  deadline: Deadline,
-  io: Io,
-): Promise<Failure | undefined> {
+async function provenAbsent(search: Search, io: Io): Promise<Failure | undefined> {
+  const { wanted, archives, settings, cluster, deadline } = search;
   if (failureColumn('.', settings.fetch.onPromote) === 'standby') return undefined;
   if (!settings.fetch.allowEmpty) await proveSomethingThere(archives, wanted.systemId, deadline);
-  if (existsSync(join(dataDirectory, 'pg_wal', wanted.name.name))) return undefined;
-  const gap = await findLater(archives, wanted, deadline);
+  const gap = (await findLater(archives, wanted, deadline)) ?? (await findForkAhead(wanted, cluster));
   if (gap === undefined) return undefined;
-  const failure = gapFailure(wanted.name, gap);
+  const inPgWal = await lookInPgWal(cluster.dataDirectory, wanted.name, wanted.systemId);
+  if (inPgWal === 'whole') {
+    io.warn(`${wanted.name.name} is in no archive, but ${gap.evidence}; the server has the file in pg_wal`);
+    return undefined;
+  }
+  const failure = gapFailure(wanted.name, gap, inPgWal);
   if (settings.fetch.onGap === 'stop') return failure;
   io.warn(`${failure.message}; on_gap = "end" accepts the loss`);
   return undefined;
+}
+
+async function findForkAhead(wanted: Wanted, { dataDirectory, segmentSize }: Target): Promise<Gap | undefined> {
+  if (segmentSize === undefined || wanted.name.kind !== 'segment') return undefined;
+  return findFork(wanted, segmentSize, await readHistories(dataDirectory));
 }
 
 /** The first archive that did not say 'absent' decides, and the message tells how to leave it out. */

@@ -14,6 +14,7 @@ import { postmasterIsStopping } from '../server/postmaster.ts';
 import { loadSettings, pushArchives } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { Deadline } from '../storage/deadline.ts';
+import { StorageError } from '../storage/errors.ts';
 import { asideKey, objectKey } from '../wal/keys.ts';
 import { formatLsn } from '../wal/lsn.ts';
 import type { Io } from './io.ts';
@@ -70,11 +71,9 @@ interface Work {
 async function prepare(file: WalFile, cluster: Cluster, settings: Settings, deadline: Deadline): Promise<Work> {
   const { trusted, unsignable, ...keys } = await loadPushKeys(settings);
   const { systemId, nonce } = cluster;
-  const sealed = await seal(
-    { path: file.path, length: file.length, name: file.name, systemId, nonce, level: settings.compression.level },
-    keys,
-  );
-  const { name, length, modified } = file;
+  const { path, name, length, modified } = file;
+  const sealing = seal({ path, length, name, systemId, nonce, level: settings.compression.level }, keys);
+  const sealed = await withinTime(deadline, sealing);
   const content = { name, systemId, fingerprint: sealed.fingerprint, length, modified };
   return {
     file,
@@ -82,6 +81,19 @@ async function prepare(file: WalFile, cluster: Cluster, settings: Settings, dead
     sealed,
     place: { verify: settings.verify, trusted, deadline, ...(unsignable && { unsignable }) },
   };
+}
+
+/** Waits for the sealing as long as there is time. Errors: Failure `unreachable`, which has the server try again. */
+async function withinTime<T>(deadline: Deadline, sealing: Promise<T>): Promise<T> {
+  try {
+    return await deadline.race(sealing);
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    throw new Failure('unreachable', `${error.message}: compressing and encrypting took all of it`, {
+      hint: 'A lower level in [compression] is faster; a longer deadline lets this one through.',
+      cause: error,
+    });
+  }
 }
 
 /** The usual case: under its own name, unless the file is not what it claims to be. */
@@ -121,7 +133,7 @@ async function pushStale(work: Work, archives: readonly Archive[], ended: EndedT
 
 async function leftBehind(file: WalFile, cluster: Cluster): Promise<EndedTimeline | undefined> {
   if (file.name.kind !== 'segment') return undefined;
-  return endedTimeline(file.name, file.length, await readHistories(cluster.dataDirectory));
+  return endedTimeline(file.name, file.length, await readHistories(cluster.dataDirectory), cluster.segmentSize);
 }
 
 function invalid(file: WalFile, problem: string): Failure {

@@ -39,7 +39,10 @@ export async function* sealPayload(
   lock: Lock | undefined,
 ): AsyncGenerator<Uint8Array> {
   const plaintext = following(encodeFileFrame(file), frame);
-  if (lock === undefined) return yield* plaintext;
+  if (lock === undefined) {
+    yield* plaintext;
+    return;
+  }
   yield lock.payloadNonce;
   yield* encryptChunks(await payloadKey(lock.fileKey, lock.payloadNonce), plaintext);
 }

@@ -1,5 +1,6 @@
 import { crc32c } from './crc32c.ts';
 import { WalFormatError } from './error.ts';
+import { toSegmentSize, type SegmentSize } from './name.ts';
 
 declare const systemIdBrand: unique symbol;
 
@@ -11,6 +12,8 @@ export interface ControlFile {
   readonly systemId: SystemId;
   /** mock_authentication_nonce: 32 random bytes, the same in every physical copy of the cluster. */
   readonly nonce: Uint8Array;
+  /** xlog_seg_size; undefined where the file holds no size that a segment can have. */
+  readonly segmentSize?: SegmentSize;
   /** pg_control_version, such as 1300 for the servers 13 to 16. */
   readonly version: number;
   /** What is unusual, but no reason to refuse the file. */
@@ -25,6 +28,8 @@ interface Layout {
 
 const NONCE_BYTES = 32;
 const VERSION_AT = 8;
+/** The same in all layouts: what was added came behind it. */
+const SEGMENT_SIZE_AT = 228;
 const OLDEST_VERSION = 1300;
 const NEWEST_VERSION = 1800;
 
@@ -71,7 +76,8 @@ export function parseControlFile(bytes: Uint8Array): ControlFile {
   if (systemId === undefined) throw new WalFormatError('pg_control holds the system identifier 0');
   const nonce = Uint8Array.from(bytes.subarray(layout.nonceAt, layout.nonceAt + NONCE_BYTES));
   const warning = warningsOf(version, nonce).join('; ');
-  return { systemId, nonce, version, ...(warning !== '' && { warning }) };
+  const segmentSize = toSegmentSize(view.getUint32(SEGMENT_SIZE_AT, true));
+  return { systemId, nonce, version, ...(segmentSize && { segmentSize }), ...(warning !== '' && { warning }) };
 }
 
 function layoutOf(version: number): Layout {

@@ -1,12 +1,12 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { Deadline } from '../../src/storage/deadline.ts';
-import { removePath, type TestCluster } from '../harness/cluster.ts';
+import { MIB, removePath, type TestCluster } from '../harness/cluster.ts';
 import { call, fetch, makeCluster, push, standIn } from './in-process.ts';
-import { Differing, directoryStore, Failing } from './stores.ts';
+import { Differing, directoryStore, Failing, Late } from './stores.ts';
 
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
@@ -76,11 +76,82 @@ describe('absent is said (1) where it is proven', () => {
     expect(await fetch(cluster, MIDDLE)).toMatchObject({ status: 1 });
   });
 
-  test('where pg_wal holds the file itself', async () => {
+  test('where pg_wal holds the file itself, with a warning', async () => {
     const cluster = await holding([FIRST, LAST]);
     cluster.segment(MIDDLE);
+    const { status, warnings } = await fetch(cluster, MIDDLE);
+    expect(status).toBe(1);
+    expect(warnings).toContain('the server has the file in pg_wal');
+  });
+
+  test('where pg_wal holds a file with an empty end that the server has marked as finished', async () => {
+    const cluster = await holding([FIRST, LAST]);
+    cluster.walFile(MIDDLE, cluster.segment(MIDDLE).fill(0, MIB / 2));
+    mkdirSync(join(cluster.dataDirectory, 'pg_wal', 'archive_status'));
+    cluster.walFile(`archive_status/${MIDDLE}.ready`, '');
     expect(await fetch(cluster, MIDDLE)).toMatchObject({ status: 1 });
   });
+});
+
+describe('a file in pg_wal that only has the name is no proof: 207', () => {
+  test.each([
+    ['an old segment, recycled under a future name', (cluster: TestCluster) => cluster.segment(FIRST)],
+    ['one that is half-written, with the old content behind', halfWritten],
+    ['one that is half-written, and empty behind', (cluster: TestCluster) => cluster.segment(MIDDLE).fill(0, MIB / 2)],
+    ['an empty file', () => Buffer.alloc(0)],
+  ])('%s', async (_, content) => {
+    withoutPauses();
+    const cluster = await holding([FIRST, LAST]);
+    cluster.walFile(MIDDLE, content(cluster));
+    const { status, failure } = await fetch(cluster, MIDDLE);
+    expect(status).toBe(207);
+    expect(failure).toContain(`pg_wal/${MIDDLE} is not that file`);
+  });
+
+  test('a history file that holds no history', async () => {
+    withoutPauses();
+    const cluster = await holding([FIRST, '000000020000000000000002']);
+    cluster.walFile('00000002.history', '');
+    expect(await fetch(cluster, '00000002.history')).toMatchObject({ status: 207 });
+  });
+});
+
+/** New pages in front, those of the segment that the file was before behind them. */
+function halfWritten(cluster: TestCluster): Buffer {
+  return Buffer.concat([cluster.segment(MIDDLE).subarray(0, MIB / 2), cluster.segment(FIRST).subarray(MIB / 2)]);
+}
+
+describe('a hole at the end of a timeline that was left is told by the history in pg_wal', () => {
+  // Segments of 1 MiB: timeline 1 ended inside 000000010000000000000004.
+  const HISTORY = '1\t0/480000\tno recovery target specified\n';
+
+  test('for a segment that lies before the fork: 207', async () => {
+    withoutPauses();
+    const cluster = await holding([FIRST, MIDDLE, '000000020000000000000004']);
+    cluster.walFile('00000002.history', HISTORY);
+    const { status, failure } = await fetch(cluster, LAST);
+    expect(status).toBe(207);
+    expect(failure).toContain('pg_wal/00000002.history says that timeline 1 went on to 0/480000');
+  });
+
+  test('but not for the one with the fork, which the child has: 1', async () => {
+    const cluster = await holding([...NAMES, '000000020000000000000004']);
+    cluster.walFile('00000002.history', HISTORY);
+    expect(await fetch(cluster, AFTER_ALL)).toMatchObject({ status: 1 });
+  });
+});
+
+test('a file that comes between the question for it and the listing is fetched', async () => {
+  const cluster = await holding([FIRST]);
+  const bytes = readFileSync(cluster.objectPath(FIRST));
+  const put = (): void => {
+    writeFileSync(cluster.objectPath(FIRST), bytes);
+  };
+  const store = directoryStore(cluster.archive);
+  standIn(`file://${cluster.archive}`, new Late(store, put));
+  removePath(cluster.objectPath(FIRST));
+  withoutPauses();
+  expect(await fetch(cluster, FIRST)).toMatchObject({ status: 0 });
 });
 
 describe('an archive that holds nothing of this cluster proves nothing: 201', () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
 
@@ -115,8 +115,9 @@ test('a wrong file of a timeline that goes on is refused, not set aside', async 
   expect(cluster.objects()).toEqual([]);
 });
 
-test('a truncated file of a timeline that ended is refused: no size tells where it lies', async () => {
+test('a truncated file of a timeline that ended goes aside: pg_control tells where it lies', async () => {
   const cluster = follower();
-  cluster.walFile(NAME, cluster.segment(NAME).subarray(0, 3 * 8192));
-  expect(await push(cluster, NAME)).toMatchObject({ status: 65 });
+  const stub = cluster.walFile(NAME, cluster.segment(NAME).subarray(0, 3 * 8192));
+  expect(await push(cluster, NAME)).toMatchObject({ status: 0 });
+  expect(existsSync(cluster.asidePath(NAME, stub))).toBe(true);
 });

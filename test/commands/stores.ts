@@ -74,6 +74,25 @@ export class Raced extends Differing {
   }
 }
 
+/** Does something right after an object was not found: somebody's upload that ends just then. */
+export class Late extends Differing {
+  readonly #arrive: () => void;
+
+  constructor(storage: Storage, arrive: () => void) {
+    super(storage);
+    this.#arrive = arrive;
+  }
+
+  override async get(key: string, deadline: Deadline): Promise<StoredObject> {
+    try {
+      return await super.get(key, deadline);
+    } catch (error) {
+      this.#arrive();
+      throw error;
+    }
+  }
+}
+
 /** Says what digest it computed, as object stores do; `computed` may be another than the true one. */
 export class Digesting extends Differing {
   readonly #computed: (true_: Buffer) => Buffer;

@@ -104,6 +104,33 @@ test('a gap stops the recovery, and on_gap = "end" opens before it', async () =>
   expect(log).toContain('on_gap = "end" accepts the loss');
 });
 
+test('the real file in pg_wal closes a gap; an old segment under its name does not', async () => {
+  const archive = copyArchive(site.archives[0]);
+  rmSync(objectPath(archive, middle) ?? '');
+  const original = join(source.dataDirectory, 'pg_wal', middle);
+  const host = await Host.make(site, { archives: [{ url: archive }] });
+  const recovering = { settings: host.restoring, env: host.env } as const;
+
+  await using whole = await startCopy(backup, { ...recovering, inPgWal: { [middle]: original }, signal: 'recovery' });
+  await untilOpen(whole);
+  expect(await summary(whole)).toEqual(all);
+  expect(whole.log()).toContain('the server has the file in pg_wal');
+
+  const older = readdirSync(join(source.dataDirectory, 'pg_wal')).find(
+    (name) => /^[0-9A-F]{24}$/.test(name) && name < middle,
+  );
+  const recycled = join(source.dataDirectory, 'pg_wal', older ?? '');
+  await using stale = await startCopy(backup, {
+    ...recovering,
+    inPgWal: { [middle]: recycled },
+    signal: 'recovery',
+    waitUntilReady: false,
+  });
+  await untilStopped(stale);
+  expect(stale.log()).toContain(`pg_wal/${middle} is not that file`);
+  expect(stale.log()).not.toContain('archive recovery complete');
+});
+
 test('a corrupt object stops the recovery; a second archive serves it, with a warning', async () => {
   const archive = copyArchive(site.archives[0]);
   damage(objectPath(archive, middle) ?? '');

@@ -1,4 +1,4 @@
-import { renameSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 
@@ -135,4 +135,33 @@ test('where the first segment of a timeline is missing, its abandoned parent is 
   await server.start(options);
   await untilOpen(server);
   expect(await summary(server)).toEqual(onTheNewTimeline);
+});
+
+test('where the end of the parent timeline is missing, recovery does not stop short of the fork', async () => {
+  const archive = copyArchive(past.site.archives[0]);
+  const host = await Host.make(past.site, { archives: [{ url: archive }] });
+  const early = { ...host.restoring, ...past.targets['name'] };
+  await using forked = await startCopy(past.backup, { signal: 'recovery', settings: early, env: host.env });
+  await untilOpen(forked);
+  await fillSegments(forked, 2);
+  await untilAllArchived(forked);
+
+  // As after a fail-over: what the old primary wrote last was never archived.
+  const position = (key: string): string => basename(key).slice(8);
+  const segments = objectKeys(archive).filter((key) => /\/wal\/.*\/[0-9A-F]{24}$/.test(key));
+  const fork =
+    segments
+      .filter((key) => basename(key).startsWith('00000002'))
+      .map(position)
+      .sort()[0] ?? '';
+  const before = segments.filter((key) => basename(key).startsWith('00000001') && position(key) < fork).sort();
+  const lost = segments.filter((key) => basename(key).startsWith('00000001') && position(key) >= fork);
+  for (const key of [...lost, before.at(-1) ?? '']) rmSync(join(archive, key));
+
+  const options = { settings: host.restoring, env: host.env };
+  await using server = await startCopy(past.backup, { ...options, signal: 'recovery', waitUntilReady: false });
+  await untilStopped(server);
+  expect(server.log()).toContain('child process exited with exit code 207');
+  expect(server.log()).toContain('pg_wal/00000002.history says that timeline 1 went on to');
+  expect(server.log()).not.toContain('archive recovery complete');
 });

@@ -303,6 +303,7 @@ export function makeControlFile(version: Version, systemId: string, nonce: Uint8
   const isNewest = version >= 18;
   bytes.writeBigUInt64LE(BigInt(systemId), 0);
   bytes.writeUInt32LE(isNewest ? 1800 : version === 17 ? 1700 : 1300, 8);
+  bytes.writeUInt32LE(MIB, 228);
   bytes.set(nonce, isNewest ? 257 : 256);
   const crcAt = isNewest ? 292 : 288;
   bytes.writeUInt32LE(crc32c(bytes.subarray(0, crcAt)), crcAt);

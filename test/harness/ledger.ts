@@ -127,11 +127,19 @@ export async function takeBackup(server: PostgresServer): Promise<string> {
   return target;
 }
 
-/** Starts a server on a copy of a backup (or of a stopped server's data directory). */
-export async function startCopy(backup: string, options: ServerOptions): Promise<PostgresServer> {
+/**
+ * Starts a server on a copy of a backup (or of a stopped server's data directory). `inPgWal`: names of files that
+ * are laid into its pg_wal first, and where they come from.
+ */
+export async function startCopy(
+  backup: string,
+  options: ServerOptions & { readonly inPgWal?: Readonly<Record<string, string>> },
+): Promise<PostgresServer> {
+  const { inPgWal = {}, ...others } = options;
   const dataDirectory = join(makeScratch('copy', serverUser()), 'data');
   copyAsServer(backup, dataDirectory);
-  return startFrom(dataDirectory, options);
+  for (const [name, source] of Object.entries(inPgWal)) copyAsServer(source, join(dataDirectory, 'pg_wal', name));
+  return startFrom(dataDirectory, others);
 }
 
 const LIMIT_MS = 30_000;
