@@ -105,3 +105,8 @@ export class Failure extends Error {
     this.hint = options.hint ?? '';
   }
 }
+
+/** The code of a failed system call, such as `ENOENT`; undefined for any other error. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

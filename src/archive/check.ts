@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 import type { SystemId } from '../wal/control.ts';
 import { checkSegmentHeader } from '../wal/header.ts';
 import { parseWalName, type WalName } from '../wal/name.ts';
@@ -68,7 +68,7 @@ async function reading<T>(path: string, step: Promise<T>): Promise<T> {
   try {
     return await step;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = codeOf(error) ?? String(error);
     if (code === 'ENOENT') throw new Failure('invalid', `there is no file ${path}`, { cause: error });
     throw new Failure('unwritable', `cannot read ${path}: ${code}`, { cause: error });
   }

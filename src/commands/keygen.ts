@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 import { generateIdentity, generateSigningKey } from '../seal/keys.ts';
 
 interface KeyFile {
@@ -118,10 +118,6 @@ function unwritable(directory: string, cause: unknown): Failure {
       ? 'Make the directory first, mode 0700.'
       : 'Run this as a user that may write there, or give another --directory.';
   return new Failure('unwritable', `cannot write keys into ${directory}: ${code}`, { hint, cause });
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 function withNewline(pem: string): string {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 import { invalid } from './invalid.ts';
 import type { FileFacts } from './skippable.ts';
 
@@ -80,7 +80,7 @@ async function reading<T>(path: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = codeOf(error) ?? String(error);
     throw new Failure('unwritable', `cannot read ${path}: ${code}`, { cause: error });
   }
 }

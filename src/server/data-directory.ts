@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 import { parseControlFile, type ControlFile } from '../wal/control.ts';
 import { WalFormatError } from '../wal/error.ts';
 import { parseHistory, type HistoryEntry } from '../wal/history.ts';
@@ -46,7 +46,7 @@ async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new Failure('usage', `cannot read ${path}: ${codeOf(error)}`, { hint: HINT, cause: error });
+    throw new Failure('usage', `cannot read ${path}: ${codeOf(error) ?? String(error)}`, { hint: HINT, cause: error });
   }
 }
 
@@ -72,7 +72,7 @@ async function historyNames(directory: string): Promise<string[]> {
     return names.filter((name) => parseWalName(name)?.kind === 'history').sort();
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw new Failure('unwritable', `cannot read ${directory}: ${codeOf(error)}`, { cause: error });
+    throw new Failure('unwritable', `cannot read ${directory}: ${codeOf(error) ?? String(error)}`, { cause: error });
   }
 }
 
@@ -83,11 +83,7 @@ async function readHistory(path: string): Promise<HistoryEntry[] | undefined> {
   try {
     return parseHistory(await readFile(path, 'utf8'));
   } catch (error) {
-    if (error instanceof WalFormatError || NO_HISTORY.has(codeOf(error))) return undefined;
-    throw new Failure('unwritable', `cannot read ${path}: ${codeOf(error)}`, { cause: error });
+    if (error instanceof WalFormatError || NO_HISTORY.has(codeOf(error) ?? '')) return undefined;
+    throw new Failure('unwritable', `cannot read ${path}: ${codeOf(error) ?? String(error)}`, { cause: error });
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }

@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 
 /** The server sweeps pg_wal/xlogtemp.* when it starts after a crash, and no other stray file. */
 const TEMPORARY_PREFIX = 'xlogtemp.walseal.';
@@ -146,7 +146,3 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOTDIR: 'A part of the path is a file: PATH is the last argument, relative to the data directory.',
   ENOENT: 'The directory does not exist: PATH is the last argument, relative to the data directory.',
 };
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { codeOf, Failure } from '../exit.ts';
 import type { SystemId } from '../wal/control.ts';
 import { WalFormatError } from '../wal/error.ts';
 import { checkSegmentHeader } from '../wal/header.ts';
@@ -16,11 +17,22 @@ const PIECE_BYTES = 128 * WAL_PAGE_BYTES;
 
 /**
  * Whether pg_wal holds the file itself. The name proves nothing: old segments are recycled under future names, and
- * the last one may be half-written. Errors: those of the file system, but for a file that is not there.
+ * the last one may be half-written. Errors: Failure `unwritable` where it can't be read.
  */
 export async function lookInPgWal(dataDirectory: string, name: WalName, systemId: SystemId): Promise<InPgWal> {
-  const file = await openIfThere(join(dataDirectory, 'pg_wal', name.name));
-  if (file === undefined) return 'nothing';
+  const path = join(dataDirectory, 'pg_wal', name.name);
+  try {
+    return await look(path, dataDirectory, name, systemId);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT') return 'nothing';
+    if (code === undefined) throw error;
+    throw new Failure('unwritable', `cannot read ${path}: ${code}`, { cause: error });
+  }
+}
+
+async function look(path: string, dataDirectory: string, name: WalName, systemId: SystemId): Promise<InPgWal> {
+  const file = await open(path, 'r');
   try {
     if (name.kind === 'history') return isHistory(await file.readFile('utf8')) ? 'whole' : 'unfinished';
     if (name.kind !== 'segment') return 'unfinished';
@@ -29,15 +41,6 @@ export async function lookInPgWal(dataDirectory: string, name: WalName, systemId
     return isWhole ? 'whole' : 'unfinished';
   } finally {
     await file.close();
-  }
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 
 /** Of settings and keys, a few lines each. */
 const MAX_BYTES = 1024 * 1024;
@@ -21,7 +21,7 @@ export async function readSmallFile(path: string, what: string): Promise<Buffer>
     return await readAll(handle, what);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = codeOf(error) ?? String(error);
     throw unfit(what, code, 'It must be there, and readable for the user that PostgreSQL runs as.', error);
   } finally {
     await handle?.close();

@@ -1,5 +1,6 @@
 import type { Deadline } from '../deadline.ts';
-import { codeOf, fault } from './faults.ts';
+import { codeOf } from '../../exit.ts';
+import { fault } from './faults.ts';
 import type { Root } from './root.ts';
 
 /**

@@ -1,3 +1,4 @@
+import { codeOf } from '../../exit.ts';
 import { StorageError, type StorageErrorKind } from '../errors.ts';
 
 interface Meaning {
@@ -62,12 +63,6 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EILSEQ: NAME,
   EINVAL: { kind: 'configuration', hint: 'The file system does not know this operation, which an archive needs.' },
 };
-
-/** The code of a system call's error, such as `ENOENT`. */
-export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
-}
 
 /** The StorageError that a failed system call stands for. Anything else is a bug, and is returned as it is. */
 export function fault(error: unknown, doing: string): Error {

@@ -3,7 +3,8 @@ import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
-import { codeOf, fault } from './faults.ts';
+import { codeOf } from '../../exit.ts';
+import { fault } from './faults.ts';
 import { isReserved, type Root } from './root.ts';
 
 const PAGE = 1_000;

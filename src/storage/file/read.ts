@@ -2,7 +2,8 @@ import { constants, type Stats } from 'node:fs';
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { ObjectInfo, StoredObject } from '../storage.ts';
-import { codeOf, doing, fault } from './faults.ts';
+import { codeOf } from '../../exit.ts';
+import { doing, fault } from './faults.ts';
 import type { Root, Standing } from './root.ts';
 
 /** Bytes of a piece. */

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { StorageError } from '../errors.ts';
 import type { Disk } from './disk.ts';
-import { codeOf, doing, fault } from './faults.ts';
+import { codeOf } from '../../exit.ts';
+import { doing, fault } from './faults.ts';
 
 /** Where temporary files are made, below the root: the file system of the objects, since link(2) needs that. */
 export const TEMPORARY = 'tmp';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { Deadline } from '../deadline.ts';
 import type { Body } from '../storage.ts';
-import { codeOf, doing, fault } from './faults.ts';
+import { codeOf } from '../../exit.ts';
+import { doing, fault } from './faults.ts';
 import { TEMPORARY, type Root } from './root.ts';
 
 /** Write this much at once; a piece is never copied for it. */
