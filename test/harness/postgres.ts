@@ -323,7 +323,7 @@ function childrenOf(pid: number): number[] {
 }
 
 /** A zombie does not run. */
-function isRunning(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import { bunOf } from '../../scripts/build.ts';
 import { ParentGuard } from '../../src/server/guard.ts';
-import { waitFor } from '../harness/postgres.ts';
+import { isRunning, waitFor } from '../harness/postgres.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const ANSWER_LIMIT_MS = 4_000;
@@ -74,10 +74,6 @@ class Chain {
     if (pid === undefined) throw new Error(`${who} has not said its pid`);
     return pid;
   }
-}
-
-function isRunning(pid: number): boolean {
-  return existsSync(`/proc/${pid}`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
 }
 
 let chain: Chain | undefined;
