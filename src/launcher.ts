@@ -9,7 +9,7 @@ import { ABSENT, DONE, STATUS, type Column, type LaunchedVerb } from './exit.ts'
 /** What can make the runtime run other code, print its version with 0, or leave certificates unchecked. */
 const UNSET = [
   'BUN_OPTIONS BUN_BE_BUN BUN_INSPECT BUN_INSPECT_CONNECT_TO BUN_INSPECT_NOTIFY BUN_INSPECT_PRELOAD',
-  'BUN_CONFIG_VERBOSE_FETCH NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED',
+  'BUN_CONFIG_VERBOSE_FETCH BUN_JSC_watchdog NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED',
 ].join(' \\\n  ');
 
 /**
@@ -64,7 +64,11 @@ const PUSH: Parts = {
   otherwise: `exit ${STATUS.bug.push}`,
   lastly: STATUS.bug.push,
   before: '',
-  list: `${DONE}) said=0 ;;
+  // Help and version are no work that was done: only alone are they what was asked for.
+  list: `${DONE})
+  [ $# = 1 ] || case " $* " in *' -h '* | *' --help '* | *' --version '*) exit ;; esac
+  said=0
+  ;;
 ${failures('push')}) ;;`,
 };
 

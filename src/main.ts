@@ -116,7 +116,7 @@ function limitTo(ms: number): void {
   clearTimeout(lastDeadline);
   lastDeadline = setTimeout(
     () => {
-      endByBug(new Error(`still at work ${ms} ms after it should have ended`));
+      endByBug(new Error(`not ended ${Math.round(ms / 1_000)} s after its last deadline was set`));
     },
     Math.min(ms, LONGEST_TIMER_MS),
   );

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 
@@ -39,7 +40,7 @@ export async function readWalFile(path: string, systemId: SystemId): Promise<Wal
       hint: 'archive_command passes "%p": a path in pg_wal that ends with the name of a segment, .partial, .backup or .history file.',
     });
   }
-  const file = await reading(path, open(path, 'r'));
+  const file = await reading(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     return { path, name, ...(await look(file, path, name, systemId)) };
   } finally {

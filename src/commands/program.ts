@@ -17,6 +17,9 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   const program =
     verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
   const own = program.name() === verb ? rest : argv;
+  if (own === rest && rest.length > 1 && rest.some((word) => ALONE.has(word))) {
+    throw new Failure('usage', `${program.name()} takes --help and --version alone, or does its work`);
+  }
   if (argv.length === 0) {
     program.outputHelp();
     throw new Failure('usage', 'no command was given');
@@ -31,6 +34,9 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   }
   return outcome;
 }
+
+/** With other words they would have the server take an answer for a file that was archived. */
+const ALONE: ReadonlySet<string> = new Set(['-h', '--help', '--version']);
 
 type Settle = (outcome: Outcome) => void;
 

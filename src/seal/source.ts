@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 
@@ -48,7 +49,7 @@ export function changed(path: string): Failure {
 
 /** Full pieces but for the last one, so that the same file is always cut in the same places. */
 async function* readFile(path: string, length: number, pieceBytes = PIECE_BYTES): AsyncGenerator<Uint8Array> {
-  const file = await reading(path, () => open(path, 'r'));
+  const file = await reading(path, () => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     const { size } = await reading(path, () => file.stat());
     if (size !== length) throw invalid(`${path} has ${size} bytes, expected were ${length}`);

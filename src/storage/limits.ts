@@ -3,6 +3,7 @@ import { StorageError } from './errors.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from './storage.ts';
 
 /** What a body adds to an attempt's time, since a backend may take it whole and be silent while it sends: 1 MB/s. */
+const CLEANING_UP_MS = 500;
 const MS_PER_BODY_BYTE = 1_000 / 1_000_000;
 
 export interface Limits {
@@ -40,14 +41,15 @@ class LimitedStorage implements Storage {
     const silenceMs = this.#attemptMs + body.length * MS_PER_BODY_BYTE;
     const attempt = new Attempt(deadline, silenceMs, `create of ${this.url}/${key}`);
     const watched = new WatchedBody(body, attempt.deadline);
-    await attempt.only(async () => {
-      try {
-        await this.#storage.create(key, watched, attempt.deadline);
-      } catch (error) {
-        // A client may wrap what the body threw; the caller knows only the original.
-        throw watched.failure === undefined ? error : watched.failure.error;
-      }
-    });
+    let creating: Promise<void> | undefined;
+    try {
+      await attempt.only(() => (creating = this.#storage.create(key, watched, attempt.deadline)));
+    } catch (error) {
+      // The process may end now: a backend that was cut off gets a moment to remove what it has written.
+      if (creating !== undefined) await settledWithin(creating, CLEANING_UP_MS);
+      // A client may wrap what the body threw; the caller knows only the original.
+      throw watched.failure === undefined ? error : watched.failure.error;
+    }
   }
 
   async get(key: string, deadline: Deadline): Promise<StoredObject> {
@@ -78,6 +80,16 @@ class LimitedStorage implements Storage {
   #attempt(verb: string, key: string, deadline: Deadline): Attempt {
     return new Attempt(deadline, this.#attemptMs, `${verb} of ${this.url}/${key}`);
   }
+}
+
+/** Waits until the promise is settled, in whatever way, and no longer than this. */
+async function settledWithin(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise.catch(() => undefined), limit]);
+  clearTimeout(timer);
 }
 
 /** One call of the backend. The clock of its silence runs only while something is waited for. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -375,4 +376,18 @@ test('without encryption it stores and opens as well', async () => {
   expect(await push(cluster, NAME)).toMatchObject({ status: 0 });
   expect(await fetch(cluster, NAME)).toMatchObject({ status: 0 });
   expect(readFileSync(cluster.walPath('RECOVERYXLOG')).equals(content)).toBe(true);
+});
+
+test.each([['--help'], ['-h'], ['--version']])('%s beside a path is no push: 64', async (option) => {
+  const cluster = makeCluster();
+  cluster.segment(NAME);
+  expect(await call(['wal-push', option, cluster.walPath(NAME)])).toMatchObject({ status: 64, out: '' });
+  expect(await call(['wal-push', cluster.walPath(NAME), option])).toMatchObject({ status: 64, out: '' });
+  expect(await call(['wal-push', option])).toMatchObject({ status: 0 });
+});
+
+test('a pipe in the place of a file is refused, and not waited for: 65', async () => {
+  const cluster = makeCluster();
+  spawnSync('mkfifo', [cluster.walPath(NAME)]);
+  expect(await push(cluster, NAME)).toMatchObject({ status: 65 });
 });

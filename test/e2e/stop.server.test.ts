@@ -82,7 +82,7 @@ test('a server that is killed in the middle of a push pushes the same segment ag
   const backup = await takeBackup(server);
   await fillSegments(server, 1);
   await untilAllArchived(server);
-  const leftover = join(archive, 'tmp', `1.${'0'.repeat(24)}.part`);
+  const leftover = join(archive, 'tmp', `elsewhere.1.${'0'.repeat(24)}.part`);
   writeFileSync(leftover, 'a leftover of another host');
 
   for (const { moment, victims } of CUTS) {

@@ -42,11 +42,35 @@ const fetching = (files: string[], expected: Said, otherwise: number, args = [NA
   expected,
   otherwise,
 });
+/** Help is no file that was archived. */
+const NO_DONE: Said = { ...PUSH, 222: 70 };
 const always = (status: number): Said => Object.fromEntries(Array.from({ length: 256 }, (_, said) => [said, status]));
 
 const CASES: Readonly<Record<string, Case>> = {
   'wal-push': { verb: 'wal-push', files: [], args: [PATH], expected: PUSH, otherwise: 70 },
   'wal-push on a standby': { verb: 'wal-push', files: ['standby.signal'], args: [PATH], expected: PUSH, otherwise: 70 },
+  'wal-push, help': { verb: 'wal-push', files: [], args: ['--help'], expected: PUSH, otherwise: 70 },
+  'wal-push, help and a path': {
+    verb: 'wal-push',
+    files: [],
+    args: ['--help', PATH],
+    expected: NO_DONE,
+    otherwise: 70,
+  },
+  'wal-push, a path and version': {
+    verb: 'wal-push',
+    files: [],
+    args: [PATH, '--version'],
+    expected: NO_DONE,
+    otherwise: 70,
+  },
+  'wal-prune, help and more': {
+    verb: 'wal-prune',
+    files: [],
+    args: ['-h', 'x'],
+    expected: { ...PRUNE, 222: 70 },
+    otherwise: 70,
+  },
   'wal-prune': { verb: 'wal-prune', files: [], args: ['--apply'], expected: PRUNE, otherwise: 70 },
   'by hand': fetching([PATH], STRICT, 200),
   recovery: fetching([PATH, 'recovery.signal'], STRICT, 200),

@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import * as promises from 'node:fs/promises';
 import { link, lstat, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { connect } from '../../src/storage/connect.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
@@ -67,7 +69,7 @@ describe('durability', () => {
       const file = await promises.open(...given);
       const path = String(given[0])
         .slice(place.path.length)
-        .replace(/[0-9]+\.[0-9a-f]+\.part/, 'TEMP');
+        .replace(/[\w-]+\.[0-9]+\.[0-9a-f]+\.part/, 'TEMP');
       const sync = file.sync.bind(file);
       file.sync = () => {
         events.push(`sync ${path}`);
@@ -157,8 +159,8 @@ describe('writing', () => {
 
   it('sweeps a few old temporary files of its own kind, and no others', async () => {
     await mkdir(at('tmp'));
-    const old = Array.from({ length: 12 }, (_, index) => `77.${String(index).padStart(24, '0')}.part`);
-    const kept = [`77.${'f'.repeat(24)}.part`, 'notes.txt'];
+    const old = Array.from({ length: 12 }, (_, index) => `elsewhere.77.${String(index).padStart(24, '0')}.part`);
+    const kept = [`elsewhere.77.${'f'.repeat(24)}.part`, 'notes.txt'];
     for (const name of [...old, ...kept]) await writeFile(at(`tmp/${name}`), 'x');
     const past = new Date(Date.now() - 2 * DAY_MS);
     for (const name of [...old, 'notes.txt']) await utimes(at(`tmp/${name}`), past, past);
@@ -166,6 +168,15 @@ describe('writing', () => {
     await expect.poll(() => readdir(at('tmp'))).toHaveLength(4 + kept.length);
     await create(await place.another(), '1/wal/b');
     await expect.poll(async () => (await readdir(at('tmp'))).sort()).toEqual(kept.sort());
+  });
+
+  it('sweeps at once what an ended process of this host left, even where the create then fails', async () => {
+    await mkdir(at('tmp'));
+    const ended = spawnSync('/bin/true').pid;
+    const part = (pid: number): string => `${hostname().replaceAll(/[^\w-]/g, '_')}.${pid}.${'0'.repeat(24)}.part`;
+    for (const name of [part(ended), part(process.pid)]) await writeFile(at(`tmp/${name}`), 'x');
+    await expect(create(on({ link: failing('ENOSPC') }), '1/wal/a')).rejects.toMatchObject({ kind: 'full' });
+    await expect.poll(() => readdir(at('tmp'))).toEqual([part(process.pid)]);
   });
 
   it('does not fail because of what cannot be swept', async () => {

@@ -43,6 +43,25 @@ describe('limits', () => {
     });
   });
 
+  it('give a create that is cut off a moment to clean up', async () => {
+    const { memory } = await filled();
+    let isClean = false;
+    const slow = Object.assign(Object.create(memory) as MemoryStorage, {
+      create: (_key: string, _body: unknown, given: Deadline): Promise<void> =>
+        new Promise((_resolve, reject) => {
+          given.signal.addEventListener('abort', () => {
+            setTimeout(() => {
+              isClean = true;
+              reject(new StorageError('unreachable', 'cut off'));
+            }, 20);
+          });
+        }),
+    });
+    const created = withLimits(slow).create('new', text('1'), new Deadline(10, { what: 'the test' }));
+    await expect(created).rejects.toMatchObject({ message: 'the test was not done within 10 ms' });
+    expect(isClean).toBe(true);
+  });
+
   it.each(verbs)('give up an attempt of a %s that hangs, so that it is made again', async (_, act) => {
     const { faulty } = await filled('hang', 'hang');
     const deadline = new Deadline(30_000);

@@ -33,11 +33,12 @@ export class FileStorage implements Storage {
   }
 
   async create(key: string, body: Body, deadline: Deadline): Promise<void> {
-    const { modifiedMs } = await createObject(this.#root, key, body, deadline, this.#durable);
-    if (this.#swept) return;
+    const isFirst = !this.#swept;
     this.#swept = true;
     // Not waited for: what others left behind neither delays nor fails this.
-    void sweep(this.#root, modifiedMs);
+    if (isFirst) void sweep(this.#root);
+    const { modifiedMs } = await createObject(this.#root, key, body, deadline, this.#durable);
+    if (isFirst) void sweep(this.#root, modifiedMs);
   }
 
   get(key: string, deadline: Deadline): Promise<StoredObject> {

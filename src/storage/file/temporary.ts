@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { Deadline } from '../deadline.ts';
 import type { Body } from '../storage.ts';
 import { codeOf } from '../../exit.ts';
@@ -10,7 +11,9 @@ import { TEMPORARY, type Root } from './root.ts';
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** What one call takes at most (IOV_MAX). */
 const BATCH_PIECES = 1_024;
-const NAME = /^[0-9]+\.[0-9a-f]{24}\.part$/;
+/** Host, process, a random part. */
+const NAME = /^(?<host>[\w-]+)\.(?<pid>[0-9]+)\.[0-9a-f]{24}\.part$/;
+const HOST = hostname().replaceAll(/[^\w-]/g, '_');
 /** Nobody works on one for so long: every work has a deadline. */
 const STALE_MS = 24 * 60 * 60 * 1_000;
 /** Removes no more at a time: it must not slow a push down. */
@@ -27,7 +30,7 @@ export interface Temporary {
 
 /** Writes and syncs a body under a name that nobody else uses. Where that fails, nothing is left behind. */
 export async function writeTemporary(root: Root, body: Body, deadline: Deadline): Promise<Temporary> {
-  const path = `${root.path}/${TEMPORARY}/${process.pid}.${randomBytes(12).toString('hex')}.part`;
+  const path = `${root.path}/${TEMPORARY}/${HOST}.${process.pid}.${randomBytes(12).toString('hex')}.part`;
   const file = await open(root, path);
   try {
     await writeAll(file, path, body, deadline);
@@ -47,20 +50,38 @@ export async function removeTemporary(root: Root, path: string): Promise<void> {
   await root.disk.unlink(path).catch(() => undefined);
 }
 
-/** Removes a few of the files that ended processes left. `nowMs` is the file server's clock. It never throws. */
-export async function sweep(root: Root, nowMs: number): Promise<void> {
+/**
+ * Removes a few of the files that ended processes left: those of this host whose process is gone, and, where the file
+ * server's clock is known (`nowMs`), those of any host that are old. It never throws.
+ */
+export async function sweep(root: Root, nowMs?: number): Promise<void> {
   const directory = `${root.path}/${TEMPORARY}`;
   const names = await root.disk.readdir(directory).catch(() => []);
   let removed = 0;
   for (const name of names) {
     if (removed === SWEEP_LIMIT) return;
-    if (!NAME.test(name)) continue;
+    const { host, pid } = NAME.exec(name)?.groups ?? {};
+    if (host === undefined || pid === undefined) continue;
     const path = `${directory}/${name}`;
-    const stats = await root.disk.lstat(path).catch(() => undefined);
-    if (stats === undefined || nowMs - stats.mtimeMs < STALE_MS) continue;
+    const isLeft = (host === HOST && isGone(Number(pid))) || (nowMs !== undefined && (await isOld(root, path, nowMs)));
+    if (!isLeft) continue;
     await removeTemporary(root, path);
     removed += 1;
   }
+}
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'ESRCH';
+  }
+}
+
+async function isOld(root: Root, path: string, nowMs: number): Promise<boolean> {
+  const stats = await root.disk.lstat(path).catch(() => undefined);
+  return stats !== undefined && nowMs - stats.mtimeMs >= STALE_MS;
 }
 
 async function open(root: Root, path: string): Promise<FileHandle> {
