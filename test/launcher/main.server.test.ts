@@ -62,7 +62,9 @@ describe.each(['executable', 'node'] as const)('%s', (engine) => {
   test.each(['never', 'never-but-alive'])('what waits for ever says so (%s)', async (fault) => {
     const cwd = dataDirectory('push');
     const { stderr } = await run(commandFor(['dash'], engines[engine], 'push', fault), { cwd });
-    expect(stderr).toMatch(/wal-push: bug: Error: (the work stopped half-way|not ended \d+ s after its last deadline was set)/);
+    expect(stderr).toMatch(
+      /wal-push: bug: Error: (the work stopped half-way|not ended \d+ s after its last deadline was set)/,
+    );
   });
 
   test.each(['wal-push', 'wal-fetch', 'wal-prune'])(
