@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 
 import manifest from '../../package.json' with { type: 'json' };
-import { Failure, type Outcome } from '../exit.ts';
+import { Failure, launchedVerb, type Outcome } from '../exit.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -17,8 +17,9 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   const program =
     verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
   const own = program.name() === verb ? rest : argv;
-  if (own === rest && rest.length > 1 && rest.some((word) => ALONE.has(word))) {
-    throw new Failure('usage', `${program.name()} takes --help and --version alone, or does its work`);
+  const launched = launchedVerb(verb);
+  if (launched !== undefined && rest.length > 1 && rest.some((word) => ALONE.has(word))) {
+    throw new Failure('usage', `${launched} takes --help and --version alone, or does its work`);
   }
   if (argv.length === 0) {
     program.outputHelp();

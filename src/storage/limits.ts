@@ -2,8 +2,8 @@ import { seconds, type Deadline } from './deadline.ts';
 import { StorageError } from './errors.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from './storage.ts';
 
+const CLEAN_UP_MS = 500;
 /** What a body adds to an attempt's time, since a backend may take it whole and be silent while it sends: 1 MB/s. */
-const CLEANING_UP_MS = 500;
 const MS_PER_BODY_BYTE = 1_000 / 1_000_000;
 
 export interface Limits {
@@ -12,6 +12,8 @@ export interface Limits {
    * new request may get through when the old one hangs. Without it only the deadline counts.
    */
   readonly attemptMs?: number;
+  /** How long a create that was cut off may take to remove what it has written. Default: half a second. */
+  readonly cleanUpMs?: number;
 }
 
 /**
@@ -21,16 +23,18 @@ export interface Limits {
  * before its end reaches the backend. What is thrown passes as it is.
  */
 export function withLimits(storage: Storage, limits: Limits = {}): Storage {
-  return new LimitedStorage(storage, limits.attemptMs ?? Infinity);
+  return new LimitedStorage(storage, limits);
 }
 
 class LimitedStorage implements Storage {
   readonly #storage: Storage;
   readonly #attemptMs: number;
+  readonly #cleanUpMs: number;
 
-  constructor(storage: Storage, attemptMs: number) {
+  constructor(storage: Storage, { attemptMs = Infinity, cleanUpMs = CLEAN_UP_MS }: Limits) {
     this.#storage = storage;
     this.#attemptMs = attemptMs;
+    this.#cleanUpMs = cleanUpMs;
   }
 
   get url(): string {
@@ -46,7 +50,7 @@ class LimitedStorage implements Storage {
       await attempt.only(() => (creating = this.#storage.create(key, watched, attempt.deadline)));
     } catch (error) {
       // The process may end now: a backend that was cut off gets a moment to remove what it has written.
-      if (creating !== undefined) await settledWithin(creating, CLEANING_UP_MS);
+      if (creating !== undefined) await settledWithin(creating, this.#cleanUpMs);
       // A client may wrap what the body threw; the caller knows only the original.
       throw watched.failure === undefined ? error : watched.failure.error;
     }

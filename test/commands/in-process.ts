@@ -84,6 +84,6 @@ export function connecting(real: (archive: ArchiveSettings) => Promise<Storage>)
   return async (archive: ArchiveSettings): Promise<Storage> => {
     const stub = stubs.get(archive.url);
     // Retries without a pause: what is tried how often is a matter of the storage's own tests.
-    return stub === undefined ? real(archive) : withRetry(withLimits(stub), { baseMs: 1, capMs: 1 });
+    return stub === undefined ? real(archive) : withRetry(withLimits(stub, { cleanUpMs: 5 }), { baseMs: 1, capMs: 1 });
   };
 }

@@ -386,6 +386,17 @@ test.each([['--help'], ['-h'], ['--version']])('%s beside a path is no push: 64'
   expect(await call(['wal-push', option])).toMatchObject({ status: 0 });
 });
 
+test.each([
+  ['wal-fetch', '--help'],
+  ['wal-prune', '-h'],
+  ['wal-prune', '--version'],
+])('%s %s is said alone: with more it is a wrong usage', async (verb, option) => {
+  expect(await call([verb, option, 'x'])).toMatchObject({
+    out: '',
+    failure: expect.stringContaining(`${verb} takes`) as string,
+  });
+});
+
 test('a pipe in the place of a file is refused, and not waited for: 65', async () => {
   const cluster = makeCluster();
   spawnSync('mkfifo', [cluster.walPath(NAME)]);

@@ -36,7 +36,7 @@ describe('limits', () => {
   it.each(verbs)('free the caller of a %s that hangs when the deadline passes', async (_, act) => {
     const { faulty } = await filled('hang');
     const deadline = new Deadline(20, { what: 'the test' });
-    await expect(act(withLimits(faulty), deadline)).rejects.toMatchObject({
+    await expect(act(withLimits(faulty, { cleanUpMs: 5 }), deadline)).rejects.toMatchObject({
       kind: 'unreachable',
       retryable: false,
       message: 'the test was not done within 20 ms',
@@ -65,7 +65,7 @@ describe('limits', () => {
   it.each(verbs)('give up an attempt of a %s that hangs, so that it is made again', async (_, act) => {
     const { faulty } = await filled('hang', 'hang');
     const deadline = new Deadline(30_000);
-    await act(withRetry(withLimits(faulty, { attemptMs: 20 }), { baseMs: 1 }), deadline);
+    await act(withRetry(withLimits(faulty, { attemptMs: 20, cleanUpMs: 5 }), { baseMs: 1 }), deadline);
     deadline.close();
     expect(faulty.calls).toHaveLength(3);
   });
@@ -73,7 +73,7 @@ describe('limits', () => {
   it('name the call that hung', async () => {
     const { faulty } = await filled('hang');
     const deadline = new Deadline(30_000);
-    await expect(withLimits(faulty, { attemptMs: 20 }).head('a', deadline)).rejects.toMatchObject({
+    await expect(withLimits(faulty, { attemptMs: 20, cleanUpMs: 5 }).head('a', deadline)).rejects.toMatchObject({
       message: 'head of memory://test/a had no answer for 20 ms',
       retryable: true,
     });
@@ -83,7 +83,7 @@ describe('limits', () => {
   it('free the reader of a body or a listing that stalls', async () => {
     const { faulty } = await filled('stall', 'stall');
     const deadline = new Deadline(30_000);
-    const storage = withLimits(faulty, { attemptMs: 20 });
+    const storage = withLimits(faulty, { attemptMs: 20, cleanUpMs: 5 });
     const object = await storage.get('a', deadline);
     await expect(collect(object.bytes)).rejects.toMatchObject({ kind: 'unreachable', retryable: true });
     await expect(allOf(storage.list('', { limit: 1 }, deadline))).rejects.toMatchObject({ kind: 'unreachable' });
@@ -113,7 +113,7 @@ describe('limits', () => {
   it('do not count the time that a slow reader takes', async () => {
     const { faulty } = await filled();
     const deadline = new Deadline(30_000);
-    const object = await withLimits(faulty, { attemptMs: 20 }).get('a', deadline);
+    const object = await withLimits(faulty, { attemptMs: 20, cleanUpMs: 5 }).get('a', deadline);
     const pieces: Uint8Array[] = [];
     for await (const piece of object.bytes) {
       await deadline.wait(40);
@@ -194,7 +194,7 @@ describe.each([1, 2, 3, 4, 5, 6])('on a bad day (seed %i)', (seed) => {
     const memory = new MemoryStorage(1_000);
     const faulty = new FaultyStorage(memory, { seed, rate: 0.6 });
     const options = { baseMs: 1, capMs: 2, random: randomFrom(seed) };
-    const storage = withRetry(withLimits(faulty, { attemptMs: 15 }), options);
+    const storage = withRetry(withLimits(faulty, { attemptMs: 15, cleanUpMs: 5 }), options);
     const deadline = new Deadline(20_000, { what: 'the bad day' });
     const contents = Array.from({ length: 12 }, (_, index) => noise(index * 700, index));
     const outcomes = await Promise.allSettled(

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Deadline } from '../deadline.ts';
@@ -11,9 +12,10 @@ import { TEMPORARY, type Root } from './root.ts';
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** What one call takes at most (IOV_MAX). */
 const BATCH_PIECES = 1_024;
-/** Host, process, a random part. */
+/** Where a process number means something, the process, a random part. */
 const NAME = /^(?<host>[\w-]+)\.(?<pid>[0-9]+)\.[0-9a-f]{24}\.part$/;
-const HOST = hostname().replaceAll(/[^\w-]/g, '_');
+/** Containers may have the name of their host, and each counts its processes for itself. */
+const HOST = `${hostname()}-${pidNamespace()}`.replaceAll(/[^\w-]/g, '_');
 /** Nobody works on one for so long: every work has a deadline. */
 const STALE_MS = 24 * 60 * 60 * 1_000;
 /** Removes no more at a time: it must not slow a push down. */
@@ -67,6 +69,15 @@ export async function sweep(root: Root, nowMs?: number): Promise<void> {
     if (!isLeft) continue;
     await removeTemporary(root, path);
     removed += 1;
+  }
+}
+
+/** Its number, or the number of this process alone where that cannot be seen: then only age tells. */
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replaceAll(/[^0-9]/g, '');
+  } catch {
+    return `of-${process.pid}`;
   }
 }
 
