@@ -92,8 +92,10 @@ describe.each(COMBINATIONS)('$engine with $shell', ({ engine, shell: shellName }
       const program = await programOf(running, cwd);
       running.child.kill('SIGKILL');
       await gone(program);
-      await waitFor('the status of the launcher', () => existsSync(join(cwd, 'said')));
-      expect(readFileSync(join(cwd, 'said'), 'utf8')).toBe('200\n');
+      // The file is there before its line is.
+      const said = join(cwd, 'said');
+      await waitFor('the status of the launcher', () => existsSync(said) && readFileSync(said, 'utf8').endsWith('\n'));
+      expect(readFileSync(said, 'utf8')).toBe('200\n');
       expect(readdirSync(join(cwd, 'pg_wal'))).toEqual([]);
     },
   );
