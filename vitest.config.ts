@@ -10,6 +10,7 @@ const LONG = 'test/**/*.long.test.ts';
  */
 export default defineConfig({
   test: {
+    maxWorkers: 2,
     projects: [
       {
         test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [SERVER, LONG], sequence: { groupOrder: 1 } },

@@ -2,6 +2,7 @@ import { seconds, type Deadline } from './deadline.ts';
 import { StorageError } from './errors.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from './storage.ts';
 
+/** A moment: nobody must wait long for a backend that will never answer. */
 const CLEAN_UP_MS = 500;
 /** What a body adds to an attempt's time, since a backend may take it whole and be silent while it sends: 1 MB/s. */
 const MS_PER_BODY_BYTE = 1_000 / 1_000_000;

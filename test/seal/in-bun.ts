@@ -1,5 +1,5 @@
 /**
- * What test/seal/runtimes.test.ts has bun do, in a directory that it prepared: the same work under the runtime of
+ * What test/seal/runtimes.server.test.ts has bun do, in a directory that it prepared: the same work under the runtime of
  * the executable, with the results as JSON on stdout.
  */
 import { createHash } from 'node:crypto';

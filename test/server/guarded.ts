@@ -1,4 +1,4 @@
-/** A program under a guard, for guard.test.ts: says whether it is wanted, at first and at every SIGUSR2. */
+/** A program under a guard, for guard.server.test.ts: says whether it is wanted, at first and at every SIGUSR2. */
 import { ParentGuard } from '../../src/server/guard.ts';
 
 const LIFETIME_MS = 60_000;
