@@ -16,11 +16,11 @@ const SKIPPABLE_HEADER_BYTES = 8;
 /** Opens an object by its formats alone, and compares that with what wal-fetch brings. */
 export async function openWithoutUs(before: Before, stage: Stage): Promise<void> {
   chapter('The same segment without walseal: the formats are age and zstd');
-  await openByFormats(stage, objectPath(before), 'etc/identity.txt', 'work/opened');
-  await stage.must(`wal-fetch --pgdata data ${before.segment} work/fetched`);
-  await stage.must('ls -l work/opened work/fetched');
-  const opened = readFileSync(stage.path('work/opened'));
-  const isSame = opened.equals(readFileSync(stage.path('work/fetched')));
+  await openByFormats(stage, objectPath(before), 'etc/identity.txt', 'aux/opened');
+  await stage.must(`wal-fetch --pgdata data ${before.segment} aux/fetched`);
+  await stage.must('ls -l aux/opened aux/fetched');
+  const opened = readFileSync(stage.path('aux/opened'));
+  const isSame = opened.equals(readFileSync(stage.path('aux/fetched')));
   check(isSame && opened.length > 0, `both are the same ${opened.length} bytes`);
 }
 

@@ -28,8 +28,8 @@ export async function loseEverything(stage: Stage): Promise<void> {
 export async function recover(before: Before, stage: Stage): Promise<void> {
   chapter('Recovery to the moment before the mistake');
   await stage.must('cp -R backup data');
-  writeOwned(stage, 'work/target.conf', targetSettings(before));
-  await stage.quietly('cat work/target.conf >> data/postgresql.conf');
+  writeOwned(stage, 'aux/target.conf', targetSettings(before));
+  await stage.quietly('cat aux/target.conf >> data/postgresql.conf');
   await stage.must('tail -n 3 data/postgresql.conf');
   await stage.must('touch data/recovery.signal');
   await stage.must(`pg_ctl -D data -l ${RECOVERY_LOG} -w start`);

@@ -34,13 +34,13 @@ export async function setUp(stage: Stage): Promise<void> {
   say(`Everything happens in ${stage.directory}, which is removed at the end.`);
   if (stage.user !== undefined) say(`PostgreSQL does not run as root: user ${stage.user.name} runs these commands.`);
   say('');
-  for (const directory of ['etc', 'archive', 'log', 'socket', 'work']) stage.makeDirectory(directory);
+  for (const directory of ['etc', 'archive', 'log', 'socket', 'aux']) stage.makeDirectory(directory);
   await stage.must('walseal keygen --directory etc > etc/walseal.toml');
   await stage.must(`printf '\\n[[archive]]\\nurl = "file://%s"\\n' "$PWD/archive" >> etc/walseal.toml`);
   await stage.must('cat etc/walseal.toml');
   await stage.quietly('initdb -D data -U demo --auth=trust --no-locale -E UTF8');
-  writeOwned(stage, 'work/server.conf', serverSettings(stage));
-  await stage.quietly('cat work/server.conf >> data/postgresql.conf');
+  writeOwned(stage, 'aux/server.conf', serverSettings(stage));
+  await stage.quietly('cat aux/server.conf >> data/postgresql.conf');
   await stage.must('tail -n 3 data/postgresql.conf');
   await stage.must('pg_ctl -D data -l log/server.log -w start');
 }
