@@ -63,7 +63,7 @@ export async function fetch(nameText: string, path: string, options: FetchOption
         }
         const gap = await provenAbsent(search, io);
         if (gap === undefined) return 'absent';
-        if (checks === GAP_CHECKS) throw gap;
+        if (checks === GAP_CHECKS || deadline.remainingMs() <= GAP_CHECK_INTERVAL_MS) throw gap;
         await deadline.wait(GAP_CHECK_INTERVAL_MS);
       }
     } finally {

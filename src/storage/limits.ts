@@ -48,7 +48,7 @@ class LimitedStorage implements Storage {
     const watched = new WatchedBody(body, attempt.deadline);
     let creating: Promise<void> | undefined;
     try {
-      await attempt.only(() => (creating = this.#storage.create(key, watched, attempt.deadline)));
+      await attempt.sole(() => (creating = this.#storage.create(key, watched, attempt.deadline)));
     } catch (error) {
       // The process may end now: a backend that was cut off gets a moment to remove what it has written.
       if (creating !== undefined) await settledWithin(creating, this.#cleanUpMs);
@@ -65,7 +65,7 @@ class LimitedStorage implements Storage {
 
   async head(key: string, deadline: Deadline): Promise<ObjectInfo> {
     const attempt = this.#attempt('head', key, deadline);
-    return attempt.only(() => this.#storage.head(key, attempt.deadline));
+    return attempt.sole(() => this.#storage.head(key, attempt.deadline));
   }
 
   list(prefix: string, options: ListOptions, deadline: Deadline): AsyncIterable<readonly ListedObject[]> {
@@ -75,7 +75,7 @@ class LimitedStorage implements Storage {
 
   async delete(keys: readonly string[], deadline: Deadline): Promise<void> {
     const attempt = this.#attempt('delete', keys[0] ?? '', deadline);
-    await attempt.only(() => this.#storage.delete(keys, attempt.deadline));
+    await attempt.sole(() => this.#storage.delete(keys, attempt.deadline));
   }
 
   close(): void {
@@ -114,7 +114,7 @@ class Attempt {
   }
 
   /** The attempt's only step. */
-  async only<T>(call: () => Promise<T>): Promise<T> {
+  async sole<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await this.#step(call);
     } finally {

@@ -93,6 +93,11 @@ describe('absent is said (1) where it is proven', () => {
   });
 });
 
+test('a gap is told in time, where the deadline leaves none for another look: 207', async () => {
+  const cluster = await holding([FIRST, LAST], { fetch: 'deadline = "1s"' });
+  expect(await fetch(cluster, MIDDLE)).toMatchObject({ status: 207 });
+});
+
 describe('a file in pg_wal that only has the name is no proof: 207', () => {
   test.each([
     ['an old segment, recycled under a future name', (cluster: TestCluster) => cluster.segment(FIRST)],
