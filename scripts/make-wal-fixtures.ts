@@ -16,7 +16,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import { baseBackup, startFrom, startPostgres, waitFor, type PostgresServer } from '../test/harness/postgres.ts';
+import { baseBackup, startFrom, startPostgres, type PostgresServer } from '../test/harness/postgres.ts';
+import { waitFor } from '../test/harness/wait.ts';
 import { makeScratch } from '../test/harness/scratch.ts';
 import { copyAsServer, serverUser, type Version } from '../test/harness/server-user.ts';
 

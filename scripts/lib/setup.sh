@@ -4,6 +4,13 @@ NODE_PACKAGE_VERSION=24.21.0
 NODE_MAJOR=22
 NODE_MINOR=18
 
+# The servers of the stores that tests run against: built from their sources, as nobody publishes all of them for all
+# of our platforms. Each with the oldest Go that its go.mod takes.
+MINIO=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+MINIO_GO=1.24
+FAKE_GCS=github.com/fsouza/fake-gcs-server@v1.56.1
+FAKE_GCS_GO=1.25.8
+
 say() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
@@ -61,12 +68,54 @@ install_debian_packages() {
     apt_get update && apt_get install --yes --no-install-recommends "${packages[@]}" && return
   fi
   say "these programs are not there: ${missing[*]}. Debian has them in: ${packages[*]}"
-  [ "${CI:-}" != true ] || fail 'with CI=true every test must be able to run'
-  say 'tests that need them are skipped'
+  may_skip
 }
 
 apt_get() {
   DEBIAN_FRONTEND=noninteractive apt-get --quiet --quiet "$@" </dev/null >&2
+}
+
+# Into .cache/go/bin, once for each version. The first time takes minutes.
+install_store_servers() {
+  install_go_program "$FAKE_GCS" "$FAKE_GCS_GO"
+  install_go_program "$MINIO" "$MINIO_GO"
+}
+
+# install_go_program MODULE@VERSION OLDEST_GO
+install_go_program() {
+  local name=${1%@*} bin=$root/.cache/go/bin stamp
+  name=${name##*/}
+  stamp=$root/.cache/go/$name.version
+  [ -x "$bin/$name" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$1" ] && return
+  # A program of another version would be taken for the right one.
+  rm -f "$bin/$name" "$stamp"
+  if ! has_go "$2"; then
+    say "$name is not there, and cannot be built: that takes Go $2 or later"
+    may_skip
+    return
+  fi
+  say "building $1 (go install), which takes minutes the first time"
+  mkdir -p "$bin"
+  if GOBIN=$bin CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false \
+    go install -trimpath -ldflags='-s -w' "$1" >&2; then
+    printf '%s' "$1" >"$stamp"
+  else
+    say "$name cannot be built"
+    may_skip
+  fi
+}
+
+# Whether the Go that is there is at least this one. It is asked to be itself, and to download no other.
+has_go() {
+  local version
+  version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return
+  [ "$(printf '%s\n' "$1" "${version#go}" | sort -V | head -n 1)" = "$1" ]
+}
+
+# Something that tests need is not there. Where everything is meant to be, that is the end.
+may_skip() {
+  [ "${CI:-}" != true ] || fail 'with CI=true every test must be able to run'
+  say 'tests that need it are skipped'
 }
 
 # Two scripts that start at once must not install over each other.

@@ -15,7 +15,8 @@ import {
   untilLogged,
   untilOpen,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor, type PostgresServer, type Settings } from '../harness/postgres.ts';
+import { startPostgres, type PostgresServer, type Settings } from '../harness/postgres.ts';
+import { waitFor } from '../harness/wait.ts';
 
 const SEGMENT = /\/([0-9A-F]{24})$/;
 

@@ -18,8 +18,9 @@ import {
   untilOpen,
   waiting,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor } from '../harness/postgres.ts';
+import { startPostgres } from '../harness/postgres.ts';
 import { serverUser } from '../harness/server-user.ts';
+import { waitFor } from '../harness/wait.ts';
 
 interface Outage {
   readonly status: number;

@@ -15,7 +15,8 @@ import {
   untilStopped,
   type Summary,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
+import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
+import { waitFor } from '../harness/wait.ts';
 
 describe('the archive goes away in the middle of a recovery', () => {
   let site: Site;

@@ -18,7 +18,8 @@ import {
   untilStopped,
   type Summary,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor, type PostgresServer, type Settings } from '../harness/postgres.ts';
+import { startPostgres, type PostgresServer, type Settings } from '../harness/postgres.ts';
+import { waitFor } from '../harness/wait.ts';
 
 /** Long enough that the standby sleeps when it has just asked. */
 const SOON = { wal_retrieve_retry_interval: '1s' };

@@ -12,8 +12,9 @@ import {
   untilLogged,
   waiting,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
+import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
 import { writeAsServer } from '../harness/server-user.ts';
+import { waitFor } from '../harness/wait.ts';
 
 const FINGERPRINT = /fingerprint ([0-9a-f]{64})/g;
 

@@ -14,8 +14,9 @@ import {
   untilAllArchived,
   untilOpen,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor } from '../harness/postgres.ts';
+import { startPostgres } from '../harness/postgres.ts';
 import { runAsServer, type Ran } from '../harness/server-user.ts';
+import { waitFor } from '../harness/wait.ts';
 
 /** Debian's; it reads the data directories of its own major version only. */
 const VERSION = 15;

@@ -18,7 +18,8 @@ import {
   untilOpen,
   waiting,
 } from '../harness/ledger.ts';
-import { startPostgres, waitFor, type PostgresServer } from '../harness/postgres.ts';
+import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
+import { waitFor } from '../harness/wait.ts';
 
 test('a fast stop takes along what waits; what it cannot, the next start does', async () => {
   const site = makeSite();

@@ -1,9 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { baseBackup, startFrom, waitFor, type PostgresServer, type ServerOptions } from './postgres.ts';
+import { baseBackup, startFrom, type PostgresServer, type ServerOptions } from './postgres.ts';
 import { makeScratch } from './scratch.ts';
 import { copyAsServer, serverUser } from './server-user.ts';
+import { waitFor } from './wait.ts';
 
 const CREATE = `CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry text NOT NULL)`;
 const SUMMARY = `SELECT count(*)::int AS rows, md5(string_agg(id || entry, ',' ORDER BY id)) AS checksum FROM ledger`;

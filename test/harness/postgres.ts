@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import pg from 'pg';
 
+import { freePort } from './ports.ts';
 import { killWithUs, makeScratch, removeScratch } from './scratch.ts';
 import {
   asUser,
@@ -17,6 +17,7 @@ import {
   writeAsServer,
   type Version,
 } from './server-user.ts';
+import { isRunning, waitFor } from './wait.ts';
 
 export type Settings = Readonly<Record<string, string | number | boolean>>;
 
@@ -295,22 +296,6 @@ export async function baseBackup(
 const LEFT_OUT =
   /^\/(postmaster\.(pid|opts)|(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_stat_tmp)\/.+|.*\/pgsql_tmp.*)$/;
 
-/** Polls until `condition` holds. Fails after `limitMs`, with what `explain` says at that moment. */
-export async function waitFor(
-  description: string,
-  condition: () => boolean | Promise<boolean>,
-  limitMs = 30_000,
-  explain: () => string = () => '',
-): Promise<void> {
-  const end = performance.now() + limitMs;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`waited ${limitMs} ms in vain for: ${description}\n${explain()}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
-  }
-}
-
-const POLL_INTERVAL_MS = 20;
-
 function versionOf(dataDirectory: string): Version {
   const text = readFileSync(join(dataDirectory, 'PG_VERSION'), 'utf8').trim();
   const version = VERSIONS.find((known) => String(known) === text);
@@ -322,27 +307,6 @@ function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
-/** A zombie does not run. */
-export function isRunning(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
 function quote(value: string | number | boolean): string {
   return `'${String(value).replaceAll("'", "''").replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}'`;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', resolve);
-  });
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { needProgram } from '../harness/need.ts';
-import { waitFor } from '../harness/postgres.ts';
+import { waitFor } from '../harness/wait.ts';
 import { COLUMNS, commandFor, dataDirectory, PROOF, SHELLS, start, type Column, type Running } from './launch.ts';
 import { faultyTree, type Engines } from './tree.ts';
 

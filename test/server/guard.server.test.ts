@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import { bunOf } from '../../scripts/build.ts';
 import { ParentGuard } from '../../src/server/guard.ts';
-import { isRunning, waitFor } from '../harness/postgres.ts';
+import { isRunning, waitFor } from '../harness/wait.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const ANSWER_LIMIT_MS = 4_000;
