@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 
-import { ONLY_FOR } from './keys.ts';
+import { OFFLINE_CLASSES, ONLY_FOR } from './keys.ts';
 import { looksSecret, Problems } from './problems.ts';
 import { isTable, readList, readTable, readTop, type RawTable, type Table } from './read.ts';
 import type { ArchiveSettings, BackupLocation, EncryptionSettings, Settings, SigningSettings } from './schema.ts';
@@ -14,7 +14,7 @@ export function checkSettings(path: string, raw: RawTable): Settings {
   const problems = new Problems(path);
   const top = readTop(raw, problems);
   const fetch = readTable('fetch', raw['fetch'], problems);
-  const archives = readArchives(raw['archive'], problems);
+  const archives = readArchives(raw['archive'], dirname(path), problems);
   const encryption = readEncryption(raw['encryption'], dirname(path), problems);
   const signing = readSigning(raw['signing'], dirname(path), problems);
   const compression = readTable('compression', raw['compression'], problems);
@@ -48,7 +48,7 @@ export function checkSettings(path: string, raw: RawTable): Settings {
   };
 }
 
-function readArchives(raw: unknown, problems: Problems): ArchiveSettings[] {
+function readArchives(raw: unknown, directory: string, problems: Problems): ArchiveSettings[] {
   const tables = readList('archive', raw, problems);
   if (tables.length === 0) {
     problems.add(
@@ -59,8 +59,9 @@ function readArchives(raw: unknown, problems: Problems): ArchiveSettings[] {
   const archives: ArchiveSettings[] = [];
   for (const [index, table] of tables.entries()) {
     if (table === undefined) continue;
-    const archive = toArchive(table);
+    const archive = toArchive(table, directory, problems);
     refuseMisplaced(table, archive, index + 1, problems);
+    refuseUnfit(archive, index + 1, problems);
     if (archives.some((other) => other.url === archive.url && other.endpoint === archive.endpoint)) {
       problems.add(`${archive.url} is named by more than one [[archive]]`);
     }
@@ -69,7 +70,8 @@ function readArchives(raw: unknown, problems: Problems): ArchiveSettings[] {
   return archives;
 }
 
-function toArchive(table: Table<'archive'>): ArchiveSettings {
+function toArchive(table: Table<'archive'>, directory: string, problems: Problems): ArchiveSettings {
+  const caFile = table.ca_file && keyPath('ca_file', table.ca_file, directory, problems);
   return {
     ...table.url,
     required: table.required,
@@ -78,7 +80,28 @@ function toArchive(table: Table<'archive'>): ArchiveSettings {
     ...(table.region !== undefined && { region: table.region }),
     ...(table.endpoint !== undefined && { endpoint: table.endpoint }),
     ...(table.force_path_style !== undefined && { forcePathStyle: table.force_path_style }),
+    ...(caFile && { caFile }),
+    ...(table.conditional_create && { conditionalCreate: table.conditional_create }),
+    ...(table.sse && { sse: table.sse }),
+    ...(table.kms_key && { kmsKey: table.kms_key }),
+    ...(table.storage_class && { storageClass: table.storage_class }),
   };
+}
+
+/** Values that are right by themselves, and wrong beside others. */
+function refuseUnfit(archive: ArchiveSettings, number: number, problems: Problems): void {
+  const { scheme, storageClass, sse, kmsKey } = archive;
+  const place = `[[archive]] ${String(number)}`;
+  // Google's ARCHIVE is read at once, unlike the others of that kind.
+  if (storageClass !== undefined && OFFLINE_CLASSES.has(storageClass)) {
+    problems.add(
+      `storage_class in ${place} is ${storageClass}, which is not read at once`,
+      'A recovery reads WAL within seconds: choose a class that is online.',
+    );
+  }
+  if (scheme === 's3' && kmsKey !== undefined && !sse?.startsWith('aws:kms')) {
+    problems.add(`kms_key in ${place} has no effect without sse = "aws:kms" or "aws:kms:dsse"`);
+  }
 }
 
 /** An option on a store that does not know it would be silently without effect. */

@@ -33,6 +33,11 @@ const ARCHIVE = v.object({
   region: v.optional(text('a region of the store')),
   endpoint: v.optional(location('an http:// or https:// URL', parseEndpoint)),
   force_path_style: v.optional(flag()),
+  ca_file: v.optional(path()),
+  conditional_create: v.optional(oneOf(['proven', 'unproven'])),
+  sse: v.optional(oneOf(['AES256', 'aws:kms', 'aws:kms:dsse'])),
+  kms_key: v.optional(text('the name of a key')),
+  storage_class: v.optional(text('a storage class of the store')),
 });
 
 const ENCRYPTION = v.object({
@@ -76,7 +81,15 @@ export const ONLY_FOR = {
   region: ['s3'],
   endpoint: ['s3', 'gs', 'azure'],
   force_path_style: ['s3'],
+  ca_file: ['s3', 'gs', 'azure'],
+  conditional_create: ['s3'],
+  sse: ['s3'],
+  kms_key: ['s3', 'gs'],
+  storage_class: ['s3', 'gs', 'azure'],
 } as const;
+
+/** Storage classes of archive tiers: what lies there is read hours after it was asked for, and a recovery can't wait. */
+export const OFFLINE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE', 'Archive']);
 
 function expected(type: string): string {
   return `${type} is expected`;

@@ -54,6 +54,16 @@ export interface ArchiveSettings {
   readonly forcePathStyle?: boolean;
   /** file: the root must lie on another device than its parent. */
   readonly mounted?: boolean;
+  /** Absolute: certificates (PEM) of authorities that are trusted besides the system's. */
+  readonly caFile?: string;
+  /** s3 with an endpoint: whether the store is known to refuse a key that is taken, without a look beforehand. */
+  readonly conditionalCreate?: 'proven' | 'unproven';
+  /** s3: server-side encryption of new objects. */
+  readonly sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
+  /** s3, gs: the key of the store's key service for new objects. */
+  readonly kmsKey?: string;
+  /** Of new objects, as the store names it; never an offline one. */
+  readonly storageClass?: string;
 }
 
 export type EncryptionSettings =

@@ -1,6 +1,6 @@
-import type { ArchiveSettings } from '../settings/schema.ts';
+import type { ArchiveSettings, Scheme } from '../settings/schema.ts';
 import { StorageError } from './errors.ts';
-import { withLimits } from './limits.ts';
+import { withLimits, type Limits } from './limits.ts';
 import { withRetry } from './retry.ts';
 import type { Storage } from './storage.ts';
 
@@ -9,10 +9,20 @@ import type { Storage } from './storage.ts';
  * Errors: StorageError `configuration`.
  */
 export async function connect(archive: ArchiveSettings): Promise<Storage> {
-  // No limit on single attempts: a call into a hung file server goes on when the server does, and making it once
-  // more only takes another of the runtime's few threads for system calls.
-  return withRetry(withLimits(await openBackend(archive)));
+  return withRetry(withLimits(await openBackend(archive), LIMITS[archive.scheme]));
 }
+
+/** A request that is silent for so long is given up: over a new connection it may get through. */
+const OVER_NETWORK: Limits = { attemptMs: 10_000 };
+
+const LIMITS: Readonly<Record<Scheme, Limits>> = {
+  // None on single attempts: a call into a hung file server goes on when the server does, and making it once more only
+  // takes another of the runtime's few threads for system calls.
+  file: {},
+  s3: OVER_NETWORK,
+  gs: OVER_NETWORK,
+  azure: OVER_NETWORK,
+};
 
 /** Each backend is loaded only when an archive uses it. */
 async function openBackend(archive: ArchiveSettings): Promise<Storage> {

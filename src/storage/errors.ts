@@ -40,3 +40,16 @@ export class StorageError extends Error {
     this.retryAfterMs = options.retryAfterMs;
   }
 }
+
+/** How deep a client library may wrap an error. */
+const DEEPEST_CAUSE = 8;
+
+/** The StorageError in a chain of causes: client libraries wrap what the transport threw. */
+export function storageErrorWithin(error: unknown): StorageError | undefined {
+  let inner = error;
+  for (let depth = 0; depth < DEEPEST_CAUSE && inner instanceof Error; depth += 1) {
+    if (inner instanceof StorageError) return inner;
+    inner = inner.cause;
+  }
+  return undefined;
+}

@@ -56,6 +56,11 @@ url = "s3://bucket/prefix/"
 region = "eu-central-1"
 endpoint = "https://s3.example.com/"
 force_path_style = true
+ca_file = "ca.pem"
+conditional_create = "proven"
+sse = "aws:kms"
+kms_key = "alias/wal"
+storage_class = "STANDARD_IA"
 [[archive]]
 url = "file:///archive"
 required = false
@@ -95,6 +100,11 @@ socket = "/run/walseal.sock"
         region: 'eu-central-1',
         endpoint: 'https://s3.example.com',
         forcePathStyle: true,
+        caFile: join(directory, 'ca.pem'),
+        conditionalCreate: 'proven',
+        sse: 'aws:kms',
+        kmsKey: 'alias/wal',
+        storageClass: 'STANDARD_IA',
       },
       { url: 'file:///archive', scheme: 'file', required: false, mode: 'fetch', mounted: true },
     ],

@@ -66,6 +66,16 @@ test.each([
   ],
   ['a home directory', `${LEAST}[signing]\nkey_file = "~/k.pem"\n`, 'key_file starts with ~, which is not expanded'],
   ['an empty path', `${LEAST}[signing]\nkey_file = ""\n`, 'key_file in [signing] is "": a path is expected'],
+  [
+    'an offline storage class',
+    'encryption = "none"\n[[archive]]\nurl = "s3://b"\nstorage_class = "DEEP_ARCHIVE"\n',
+    'storage_class in [[archive]] 1 is DEEP_ARCHIVE, which is not read at once',
+  ],
+  [
+    'a key without its encryption',
+    'encryption = "none"\n[[archive]]\nurl = "s3://b"\nkms_key = "k"\nsse = "AES256"\n',
+    'kms_key in [[archive]] 1 has no effect without sse = "aws:kms"',
+  ],
   ['a backup nowhere', `${LEAST}[[backups]]\n`, '[[backups]] 1 has none of url and history_files'],
 ])('%s is refused', async (_, text, fact) => {
   expect((await refusal(text)).fact).toContain(fact);
