@@ -49,6 +49,9 @@ function eyeOf(endpoint: string): Eye {
       }
       return keys.sort();
     },
+    remove: async (bucket, key) => {
+      await ask(`${endpoint}/storage/v1/b/${bucket}/o/${encodeURIComponent(key)}`, { method: 'DELETE' });
+    },
   };
 }
 
