@@ -7,6 +7,8 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3';
 
+import { sdk } from '#s3-sdk';
+
 import type { ArchiveSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { storageErrorWithin, StorageError } from '../errors.ts';
@@ -14,7 +16,6 @@ import { openTransport, type Transport } from '../http/transport.ts';
 import { credentialFault } from './credentials.ts';
 import { handlerOver, type CallOptions, type Heard } from './handler.ts';
 import { refusalOf, refused, type Refusal } from './refusal.ts';
-import { sdk } from './sdk.ts';
 
 /** From this many bytes on the store is asked whether it wants the body: a 412 comes before it is sent then. */
 const ASK_FIRST_BYTES = 1024 * 1024;

@@ -2,6 +2,8 @@ import { Readable } from 'node:stream';
 
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
 
+import { sdk } from '#s3-sdk';
+
 import type { ArchiveSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
@@ -10,7 +12,6 @@ import type { Client } from './client.ts';
 import { isSdkRequest } from './handler.ts';
 import type { Place } from './place.ts';
 import { refused } from './refusal.ts';
-import { sdk } from './sdk.ts';
 
 /** How objects are created. */
 export interface Creation extends Pick<ArchiveSettings, 'sse' | 'kmsKey' | 'storageClass'> {

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 
+import { sdk } from '#s3-sdk';
+
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { Client } from './client.ts';
 import { isSdkRequest } from './handler.ts';
 import type { Place } from './place.ts';
 import { refused } from './refusal.ts';
-import { sdk } from './sdk.ts';
 
 /** What a store takes in one request. */
 const BATCH = 1_000;

@@ -1,12 +1,13 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 
+import { sdk } from '#s3-sdk';
+
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
 import type { Client } from './client.ts';
 import type { Place } from './place.ts';
-import { sdk } from './sdk.ts';
 
 /** What a store gives at most. */
 const PAGE = 1_000;

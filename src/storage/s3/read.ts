@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream';
 
+import { sdk } from '#s3-sdk';
+
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { ObjectInfo, StoredObject } from '../storage.ts';
 import type { Client } from './client.ts';
 import type { Place } from './place.ts';
 import { refused } from './refusal.ts';
-import { sdk } from './sdk.ts';
 
 /** What an answer says of an object. */
 interface Described {
