@@ -31,7 +31,10 @@ async function openBackend(archive: ArchiveSettings): Promise<Storage> {
       const { FileStorage } = await import('./file/storage.ts');
       return new FileStorage(archive.url, { mounted: archive.mounted ?? false });
     }
-    case 's3':
+    case 's3': {
+      const { openS3 } = await import('./s3/storage.ts');
+      return openS3(archive);
+    }
     case 'gs':
     case 'azure':
       throw new StorageError('configuration', `this version stores nothing in ${archive.scheme}://`, {
