@@ -31,9 +31,12 @@ async function openBackend(archive: ArchiveSettings): Promise<Storage> {
       const { FileStorage } = await import('./file/storage.ts');
       return new FileStorage(archive.url, { mounted: archive.mounted ?? false });
     }
+    case 'azure': {
+      const { AzureStorage } = await import('./azure/storage.ts');
+      return AzureStorage.open(archive, process.env);
+    }
     case 's3':
     case 'gs':
-    case 'azure':
       throw new StorageError('configuration', `this version stores nothing in ${archive.scheme}://`, {
         hint: 'It knows archives in directories alone, file:///directory: a local disk, or one that is mounted.',
       });
