@@ -31,8 +31,11 @@ async function openBackend(archive: ArchiveSettings): Promise<Storage> {
       const { FileStorage } = await import('./file/storage.ts');
       return new FileStorage(archive.url, { mounted: archive.mounted ?? false });
     }
+    case 'gs': {
+      const { GsStorage } = await import('./gs/storage.ts');
+      return GsStorage.open({ ...archive, env: process.env });
+    }
     case 's3':
-    case 'gs':
     case 'azure':
       throw new StorageError('configuration', `this version stores nothing in ${archive.scheme}://`, {
         hint: 'It knows archives in directories alone, file:///directory: a local disk, or one that is mounted.',
