@@ -1,5 +1,6 @@
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { fakeGcs, startFakeGcs, type FakeGcs } from '../harness/stores/fake-gcs.ts';
 import type { Place } from './conformance.ts';
 
@@ -13,18 +14,21 @@ export function gsArchive(endpoint: string, bucket: string, more: Partial<Archiv
   return { url: `gs://${bucket}`, scheme: 'gs', required: true, mode: 'push', endpoint, ...more };
 }
 
+/** What makes a client of an archive. */
+type Open = (archive: ArchiveSettings) => Promise<Storage>;
+
 /** An archive in a new bucket of the shared server. `open` gives a client of it. */
-export async function makeGsPlace(open = connect): Promise<Place> {
+export async function makeGsPlace(open: Open = connect): Promise<Place> {
   return placeIn(await fakeGcs(), open);
 }
 
 /** The same in a server that takes thousands of objects. */
-export async function makeLargeGsPlace(open = connect): Promise<Place> {
+export async function makeLargeGsPlace(open: Open = connect): Promise<Place> {
   const store = await startFakeGcs('filesystem');
   return { ...(await placeIn(store, open)), remove: () => store.server.stop() };
 }
 
-async function placeIn(store: FakeGcs, open: typeof connect): Promise<Place> {
+async function placeIn(store: FakeGcs, open: Open): Promise<Place> {
   const bucket = await store.makeBucket();
   const archive = gsArchive(store.endpoint, bucket, { url: `gs://${bucket}/${PREFIX}` });
   // Lies beside the archive, and is none of it.
