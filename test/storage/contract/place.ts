@@ -13,6 +13,8 @@ export interface Place {
   another(): Promise<Storage>;
   /** A client of a place that does not exist, with what it must answer. */
   missing(): Promise<{ storage: Storage; kind: StorageErrorKind }>;
+  /** Those of the special keys that the store would keep under another name: refused, and never kept so. */
+  readonly refused?: readonly string[];
   /** Puts small objects there by the shortest way. */
   fill(keys: readonly string[]): Promise<void>;
   /** What an unfinished create left behind that is no object: temporary files, uploads. */
@@ -28,17 +30,16 @@ export interface Place {
   denied?(): Promise<Storage>;
 }
 
-/**
- * What not every place has: three of its clients; `digest`, which is that the store tells an object's digest; and
- * `backslash`, which is that it tells one in a key from a slash.
- */
-export type Capability = Client | 'digest' | 'backslash';
+/** What not every place has. `digest`: the store tells an object's digest. */
+export type Capability = Client | 'digest';
 type Client = 'apart' | 'atPrefix' | 'denied';
 
 export interface SuiteOptions {
   /** What is known to be lacking: its tests are left out. For all else that is lacking they fail. */
   readonly lacking?: readonly Capability[];
-  /** How many objects are listed at least: more than two pages of the store. */
+  /** Gives a place that takes thousands of objects in a few seconds, where another one does not. */
+  readonly makeLargePlace?: MakePlace;
+  /** How many: more than a page of the store. */
   readonly manyObjects?: number;
 }
 
