@@ -1,10 +1,11 @@
+import { PutObjectLockConfigurationCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { needStore } from '../harness/need.ts';
-import { minio, type BucketOptions } from '../harness/stores/minio.ts';
+import { minio, type BucketOptions, type Minio } from '../harness/stores/minio.ts';
 import { bodyOf, collect, noise, text } from './bodies.ts';
 import { enter, makeS3Place, ODD_PREFIX, s3Archive } from './s3-place.ts';
 
@@ -77,7 +78,7 @@ describe.skipIf(needStore('minio'))('a real store of S3', () => {
 
   it('takes objects into a bucket that locks them', async () => {
     const { storage, server, bucket } = await place({}, { objectLock: true });
-    await server.client.setObjectLockConfig(bucket, { mode: 'COMPLIANCE', unit: 'Days', validity: 1 });
+    await lockByDefault(server, bucket);
     await storage.create('a', text('content'), deadline);
     expect((await storage.head('a', deadline)).digest?.algorithm).toBe('sha256');
     await expect(storage.create('a', text('other'), deadline)).rejects.toMatchObject({ kind: 'exists' });
@@ -152,6 +153,21 @@ describe.skipIf(needStore('minio'))('a real store of S3', () => {
     await expect(storage.get('a', deadline)).rejects.toMatchObject({ kind: 'configuration' });
   });
 });
+
+/** The types of the other client give no promise for this one. */
+async function lockByDefault({ endpoint, region, root }: Minio, bucket: string): Promise<void> {
+  const client = new S3Client({ endpoint, region, credentials: root, forcePathStyle: true });
+  await client.send(
+    new PutObjectLockConfigurationCommand({
+      Bucket: bucket,
+      ObjectLockConfiguration: {
+        ObjectLockEnabled: 'Enabled',
+        Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 1 } },
+      },
+    }),
+  );
+  client.destroy();
+}
 
 interface Version {
   readonly versionId?: string;
