@@ -38,8 +38,11 @@ const SPECIAL_KEYS = [
   'ümlaut-日本-🐘',
 ];
 
-/** What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and retries. */
-export function describeStorage(name: string, makePlace: () => Promise<Place>): void {
+/**
+ * What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and
+ * retries. `makeLargePlace` gives one that takes thousands of objects in a few seconds.
+ */
+export function describeStorage(name: string, makePlace: () => Promise<Place>, makeLargePlace = makePlace): void {
   describe(`the storage contract: ${name}`, () => {
     let place: Place;
     let storage: Storage;
@@ -303,9 +306,9 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
     let deadline: Deadline;
 
     beforeAll(async () => {
-      place = await makePlace();
-      deadline = new Deadline(60_000);
+      place = await makeLargePlace();
       await place.fill(all);
+      deadline = new Deadline(60_000);
     });
     afterAll(async () => {
       deadline.close();
