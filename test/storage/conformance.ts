@@ -308,12 +308,17 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
     beforeAll(async () => {
       place = await makeLargePlace();
       await place.fill(all);
-      deadline = new Deadline(60_000);
     });
     afterAll(async () => {
-      deadline.close();
       place.storage.close();
       await place.remove();
+    });
+
+    beforeEach(() => {
+      deadline = new Deadline(110_000, { what: 'the test' });
+    });
+    afterEach(() => {
+      deadline.close();
     });
 
     it('lists them all, each once, in several pages', async () => {
