@@ -205,7 +205,7 @@ function said({ verb, key, container }: Question, { status, headers }: Answer, c
 }
 
 /** From the header, which a HEAD has too, else from the body. */
-function codeOf({ headers, text = '' }: Answer): string | undefined {
+export function codeOf({ headers, text = '' }: Answer): string | undefined {
   return headers['x-ms-error-code'] ?? /<Error>\s*<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
 }
 
