@@ -3,8 +3,7 @@ import { gaxios, gcpMetadata, GoogleAuth } from 'google-auth-library';
 import { codeOf } from '../../exit.ts';
 import type { Deadline } from '../deadline.ts';
 import { StorageError, storageErrorWithin } from '../errors.ts';
-import type { Transport } from '../http/transport.ts';
-import { fetchThrough } from './auth-fetch.ts';
+import { fetchThrough, type Sender } from './auth-fetch.ts';
 
 /** To read, write, list and delete objects, and nothing of their policies. */
 const SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
@@ -22,7 +21,7 @@ export class Credentials {
   readonly #fetch: typeof fetch;
   #auth: GoogleAuth | undefined;
 
-  constructor(transport: Transport) {
+  constructor(transport: Sender) {
     this.#fetch = fetchThrough(transport);
   }
 
