@@ -41,7 +41,7 @@ export class Relay {
 
   constructor({ target, tls }: RelayOptions) {
     this.#target = new URL(target);
-    this.#context = tls === undefined ? undefined : createSecureContext(tls);
+    this.#context = tls === undefined ? undefined : createSecureContext({ key: tls.key, cert: tls.cert });
   }
 
   /** What a client asks in place of the server. */

@@ -8,24 +8,31 @@ import type {
   Storage,
   StoredObject,
 } from '../../../src/storage/storage.ts';
-import type { Executable } from './executable.ts';
+import type { PendingCalls } from './calls.ts';
 import { pulledBytes, pulledPages } from './iterators.ts';
+import type { Peer } from './peer.ts';
 import type { Call } from './protocol.ts';
 import { errorToWire, infoFromWire } from './values.ts';
 
+/** Our end of a bridge. */
+export interface Bridge {
+  readonly peer: Peer;
+  readonly calls: PendingCalls;
+}
+
 /** The storage of an archive as `connect` gives it, in an executable: every verb is done there. */
-export async function bridgedStorage(executable: Executable, archive: ArchiveSettings): Promise<Storage> {
-  const { reply } = await executable.peer.ask('connect', { archive });
-  return new BridgedStorage(executable, reply.storage, reply.url);
+export async function bridgedStorage(bridge: Bridge, archive: ArchiveSettings): Promise<Storage> {
+  const { reply } = await bridge.peer.ask('connect', { archive });
+  return new BridgedStorage(bridge, reply.storage, reply.url);
 }
 
 class BridgedStorage implements Storage {
   readonly url: string;
-  readonly #executable: Executable;
+  readonly #bridge: Bridge;
   readonly #storage: number;
 
-  constructor(executable: Executable, storage: number, url: string) {
-    this.#executable = executable;
+  constructor(bridge: Bridge, storage: number, url: string) {
+    this.#bridge = bridge;
     this.#storage = storage;
     this.url = url;
   }
@@ -33,14 +40,14 @@ class BridgedStorage implements Storage {
   async create(key: string, body: Body, deadline: Deadline): Promise<void> {
     const { call, end } = this.#begin(deadline, body);
     try {
-      await this.#executable.peer.ask('create', { ...call, key, length: body.length });
+      await this.#bridge.peer.ask('create', { ...call, key, length: body.length });
     } finally {
       end();
     }
   }
 
   async get(key: string, deadline: Deadline): Promise<StoredObject> {
-    const { peer } = this.#executable;
+    const { peer } = this.#bridge;
     const { call, end } = this.#begin(deadline);
     try {
       const { reply } = await peer.ask('get', { ...call, key });
@@ -54,7 +61,7 @@ class BridgedStorage implements Storage {
   async head(key: string, deadline: Deadline): Promise<ObjectInfo> {
     const { call, end } = this.#begin(deadline);
     try {
-      const { reply } = await this.#executable.peer.ask('head', { ...call, key });
+      const { reply } = await this.#bridge.peer.ask('head', { ...call, key });
       return infoFromWire(reply);
     } finally {
       end();
@@ -66,7 +73,7 @@ class BridgedStorage implements Storage {
     options: ListOptions,
     deadline: Deadline,
   ): AsyncGenerator<readonly ListedObject[], void, undefined> {
-    const { peer } = this.#executable;
+    const { peer } = this.#bridge;
     const { call, end } = this.#begin(deadline);
     try {
       const { reply } = await peer.ask('list', { ...call, prefix, options });
@@ -79,18 +86,18 @@ class BridgedStorage implements Storage {
   async delete(keys: readonly string[], deadline: Deadline): Promise<void> {
     const { call, end } = this.#begin(deadline);
     try {
-      await this.#executable.peer.ask('delete', { ...call, keys });
+      await this.#bridge.peer.ask('delete', { ...call, keys });
     } finally {
       end();
     }
   }
 
   close(): void {
-    this.#executable.peer.tell('close', { storage: this.#storage });
+    this.#bridge.peer.tell('close', { storage: this.#storage });
   }
 
   #begin(deadline: Deadline, body?: Body): { call: Call; end: () => void } {
-    const { peer, calls } = this.#executable;
+    const { peer, calls } = this.#bridge;
     const number = calls.begin({ deadline, ...(body === undefined ? {} : { body }) });
     const { signal } = deadline;
     const expire = (): void => {

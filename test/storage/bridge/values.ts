@@ -34,7 +34,7 @@ export interface WireObject {
 }
 
 /** In the executable, in place of what a body's source threw elsewhere. */
-export class SourceFailure extends Error {
+class SourceFailure extends Error {
   readonly number: number;
 
   constructor(number: number) {
