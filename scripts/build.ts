@@ -38,6 +38,8 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
   '--reject-unresolved',
   '--target=bun',
+  // Of a package that comes in two forms, the one whose unused parts can be left out.
+  '--conditions=module',
   '--keep-names',
 ];
 
