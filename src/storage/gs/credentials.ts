@@ -32,11 +32,16 @@ export class Credentials {
     try {
       return Object.fromEntries(await deadline.race(auth.getRequestHeaders()));
     } catch (error) {
-      // What failed or hangs in it is forgotten, or an agent would fail for ever.
-      if (this.#auth === auth) this.#auth = undefined;
+      // What failed or hangs in it would do so for ever, in an agent.
+      if (this.#auth === auth) this.forget();
       gcpMetadata.resetIsAvailableCache();
       throw credentialsFault(error);
     }
+  }
+
+  /** The next headers hold a new token. */
+  forget(): void {
+    this.#auth = undefined;
   }
 }
 
