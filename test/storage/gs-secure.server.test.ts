@@ -127,16 +127,22 @@ describe.skipIf(isLeftOut).each(RUNTIMES)('Google Cloud Storage with credentials
     expect(relay.requests).toEqual([]);
   });
 
-  it('is the metadata server of the machine', async () => {
+  it('is the metadata server of the machine, which no proxy sees', async () => {
     await using machine = await startCanned(({ path }) => ({
       ...json(path.includes('/token') ? TOKEN : {}),
       headers: { 'metadata-flavor': 'Google', 'content-type': 'application/json' },
     }));
-    const { host } = new URL(machine.endpoint);
-    const env = environment(undefined, { GCE_METADATA_HOST: host, METADATA_SERVER_DETECTION: 'assume-present' });
-    storage = await open(secure(), env);
+    const { url, lines, server } = await startRefusingProxy();
+    const env = environment(undefined, {
+      GCE_METADATA_HOST: new URL(machine.endpoint).host,
+      METADATA_SERVER_DETECTION: 'assume-present',
+      ...{ HTTP_PROXY: url, HTTPS_PROXY: url, NO_PROXY: 'localhost' },
+    });
+    storage = await open({ ...secure(), endpoint: relay.endpoint.replace('127.0.0.1', 'localhost') }, env);
     await storage.create('1/wal/a', text('1'), deadline);
     expect(relay.requests.map(({ headers }) => headers['authorization'])).toEqual(['Bearer a-token']);
+    expect(lines).toEqual([]);
+    server.close();
   });
 
   it('asks for the token of a service account through the proxy', async () => {
@@ -146,9 +152,8 @@ describe.skipIf(isLeftOut).each(RUNTIMES)('Google Cloud Storage with credentials
       client_email: 'a@b.iam.gserviceaccount.com',
       private_key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     };
-    const { server, lines } = await startRefusingProxy();
-    const proxy = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    storage = await open(secure(), environment(account, { HTTPS_PROXY: proxy, NO_PROXY: '127.0.0.1' }));
+    const { url, lines, server } = await startRefusingProxy();
+    storage = await open(secure(), environment(account, { HTTPS_PROXY: url, NO_PROXY: '127.0.0.1' }));
     deadline.shorten(500);
     await expect(storage.head('1/wal/a', deadline)).rejects.toMatchObject({ kind: 'unreachable' });
     expect(lines[0]).toBe('CONNECT oauth2.googleapis.com:443 HTTP/1.1');
@@ -158,7 +163,7 @@ describe.skipIf(isLeftOut).each(RUNTIMES)('Google Cloud Storage with credentials
 });
 
 /** Notes who is asked for, and hangs up: nothing of a test leaves this machine. */
-async function startRefusingProxy(): Promise<{ server: Server; lines: string[] }> {
+async function startRefusingProxy(): Promise<{ url: string; lines: string[]; server: Server }> {
   const lines: string[] = [];
   const server = createServer((socket) => {
     socket
@@ -169,5 +174,5 @@ async function startRefusingProxy(): Promise<{ server: Server; lines: string[] }
       });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { server, lines };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, lines, server };
 }
