@@ -23,7 +23,7 @@ export function describeManyObjects(name: string, makePlace: MakePlace, total: n
       await place.remove();
     });
     beforeEach(() => {
-      deadline = new Deadline(60_000, { what: 'the test' });
+      deadline = new Deadline(110_000, { what: 'the test' });
     });
     afterEach(() => {
       deadline.close();
