@@ -71,7 +71,7 @@ const ALWAYS: readonly (readonly [string, Answer, Outcome])[] = [
 
   ['KMS.DisabledException', s3Error(400, 'KMS.DisabledException'), { kind: 'configuration', hint: /kms_key/ }],
   ['KMS.ThrottlingException', s3Error(400, 'KMS.ThrottlingException'), { kind: 'throttled' }],
-  ['NotImplemented', s3Error(501, 'NotImplemented'), { kind: 'configuration', hint: /feature/ }],
+  ['NotImplemented', s3Error(501, 'NotImplemented'), { kind: 'configuration', hint: /conditional PUT/ }],
   ['501 without a code', { status: 501 }, { kind: 'configuration' }],
 
   [
@@ -234,6 +234,13 @@ describe('what S3 answers instead of doing what it was asked', () => {
       await expectOutcome(asking.head(await open([head])), outcome);
       expect(server?.requests).toHaveLength(1);
     });
+  });
+
+  it('stores nothing blindly where it may not look first', async () => {
+    server = await startCanned([{ status: 403 }, s3Error(403, 'AccessDenied')]);
+    storage = await openS3({ ...archiveOf(server), conditionalCreate: 'unproven' });
+    await expectOutcome(asking.create(storage), { kind: 'denied', hint: /s3:ListBucket/ });
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET']);
   });
 
   it('waits as long as a date says', async () => {

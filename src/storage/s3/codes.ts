@@ -54,7 +54,7 @@ const KMS: Meaning = {
 };
 const UNSUPPORTED: Meaning = {
   kind: 'configuration',
-  hint: 'The store does not know a feature that was asked for: see sse, kms_key and storage_class.',
+  hint: 'The store does not know what was asked for: the conditional PUT (If-None-Match), without which it can be no archive, or one of sse, kms_key and storage_class.',
 };
 
 /**

@@ -11,7 +11,7 @@ import type { Body } from '../storage.ts';
 import type { Client } from './client.ts';
 import { isSdkRequest } from './handler.ts';
 import type { Place } from './place.ts';
-import { refused } from './refusal.ts';
+import { headFault } from './read.ts';
 
 /** How objects are created. */
 export interface Creation extends Pick<ArchiveSettings, 'sse' | 'kmsKey' | 'storageClass'> {
@@ -75,8 +75,8 @@ async function refuseTaken(client: Client, place: Place, key: string, deadline: 
   const doing = `look whether there is a ${place.url}/${key}`;
   const reply = await client.reply(new sdk.HeadObjectCommand(nameOf(place, key)), doing, deadline);
   if ('output' in reply) throw new StorageError('exists', `there is a ${place.url}/${key} already`);
-  // What is missing, be it the bucket, is found out by the PUT. It also decides where we may not look.
-  if (reply.refusal.status !== 404) throw refused(reply.refusal, doing);
+  // What is missing, be it the bucket, is found out by the PUT.
+  if (reply.refusal.status !== 404) throw await headFault(client, place, key, reply.refusal, deadline);
 }
 
 function nameOf(place: Place, key: string): { Bucket: string; Key: string } {
