@@ -36,8 +36,7 @@ export async function createObject(
   const command = new sdk.PutObjectCommand({
     ...nameOf(place, key),
     IfNoneMatch: '*',
-    // Nothing is read before the store wants it.
-    Body: Readable.from(body.open(), { objectMode: false }),
+    Body: new Source(body),
     ContentLength: body.length,
     // Together: there are stores that ignore the one without the other.
     ChecksumAlgorithm: 'SHA256',
@@ -53,6 +52,23 @@ export async function createObject(
     { step: 'build', name: 'signBody' },
   );
   await client.ask(command, `create ${place.url}/${key}`, deadline);
+}
+
+/**
+ * What the SDK takes for a stream, and never reads: it is the handler that asks it for its pieces. A stream in between
+ * would throw into the body's source when a request is cut off.
+ */
+class Source extends Readable {
+  readonly #body: Body;
+
+  constructor(body: Body) {
+    super();
+    this.#body = body;
+  }
+
+  override async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined, undefined> {
+    yield* this.#body.open();
+  }
 }
 
 async function refuseTaken(client: Client, place: Place, key: string, deadline: Deadline): Promise<void> {

@@ -40,6 +40,11 @@ export class Azurite implements Store {
     return `DefaultEndpointsProtocol=${scheme};AccountName=${ACCOUNT};AccountKey=${accountKey};BlobEndpoint=${endpoint};`;
   }
 
+  /** With a key that is not the account's. */
+  get strangersConnectionString(): string {
+    return this.connectionStringAt(this.endpoint, randomBytes(64).toString('base64'));
+  }
+
   /** Makes an empty container and gives its name. */
   async makeContainer(name = newName('container')): Promise<string> {
     await this.client.createContainer(name);
