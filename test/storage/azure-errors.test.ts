@@ -287,6 +287,15 @@ describe('a listing', () => {
     expect(await ending('list', answer)).toMatchObject({ kind: 'unreachable' });
   });
 
+  it('leaves out the directories of a hierarchical namespace', async () => {
+    const size = '<Content-Length>0</Content-Length>';
+    const directory = `${size}<ResourceType>directory</ResourceType>`;
+    answers = [
+      listing(blob('1', directory) + blob('1/a', `${size}<ResourceType>file</ResourceType>`) + blob('1b', directory)),
+    ];
+    expect((await all('1')).map(({ key }) => key)).toEqual(['1/a']);
+  });
+
   it('that leads in a circle is an error', async () => {
     const page = listing(blob('1/a'), '<NextMarker>same</NextMarker></EnumerationResults>');
     expect(await ending('list', page, page)).toMatchObject({ kind: 'unreachable' });
