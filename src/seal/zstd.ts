@@ -35,10 +35,11 @@ export function corruptFrame(error: unknown): Error {
 
 /** Gathers what a compressor gives into pieces of one size. */
 export class Output {
-  #buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+  #buffer: Uint8Array | undefined;
   #filled = 0;
 
   free(): Uint8Array {
+    this.#buffer ??= Buffer.allocUnsafeSlow(OUTPUT_BYTES);
     return this.#buffer.subarray(this.#filled);
   }
 
@@ -49,8 +50,8 @@ export class Output {
   }
 
   take(): Uint8Array {
-    const piece = this.#buffer.subarray(0, this.#filled);
-    this.#buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+    const piece = this.#buffer?.subarray(0, this.#filled) ?? new Uint8Array(0);
+    this.#buffer = undefined;
     this.#filled = 0;
     return piece;
   }
