@@ -3,7 +3,7 @@ import { minio, type BucketOptions, type Credentials, type Minio } from '../harn
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { connectInExecutable } from './bridge/executable.ts';
+import { connectInExecutable, connectInOwnExecutable } from './bridge/executable.ts';
 import type { Place } from './conformance.ts';
 
 /** All that a prefix may hold, and an encoder may stumble over. */
@@ -73,6 +73,9 @@ export async function makeS3Place(
         bucket,
         keys.map((key) => `${root}/${key}`),
       ),
+    apart: () => connectInOwnExecutable(archive, environment(server.root)),
+    atPrefix: (prefix) => open({ ...archive, url: `${archive.url}/${prefix}` }),
+    denied: async () => connectInOwnExecutable(archive, environment(await server.makeUser())),
     // Each object is one request: the server keeps nothing of one that was not whole.
     leftovers: async () => {
       const uploads: string[] = [];
@@ -86,4 +89,8 @@ export async function makeS3Place(
     // The server's directory goes with it.
     remove: () => Promise.resolve(),
   };
+}
+
+function environment({ accessKeyId, secretAccessKey }: Credentials): Record<string, string> {
+  return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
 }
