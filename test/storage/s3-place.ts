@@ -28,24 +28,23 @@ export function enter({ accessKeyId, secretAccessKey }: Credentials): void {
 
 export type Connect = (archive: ArchiveSettings) => Promise<Storage>;
 
-/** `connect` here and in the executable, with these credentials in the environment. */
-export function runtimesFor(credentials: () => Promise<Credentials>): readonly (readonly [string, Connect])[] {
-  const onNode: Connect = async (archive) => {
-    enter(await credentials());
-    return connect(archive);
-  };
-  const inExecutable: Connect = async (archive) => {
-    const { accessKeyId, secretAccessKey } = await credentials();
-    return connectInExecutable(archive, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
-  };
-  return [
-    ['on Node', onNode],
-    ['in the executable', inExecutable],
-  ];
-}
-
-/** The same for the one who may do all. */
-export const RUNTIMES = runtimesFor(async () => (await minio()).root);
+/** `connect` here and in the executable, for the one who may do all. */
+export const RUNTIMES: readonly (readonly [string, Connect])[] = [
+  [
+    'on Node',
+    async (archive) => {
+      enter((await minio()).root);
+      return connect(archive);
+    },
+  ],
+  [
+    'in the executable',
+    async (archive) => {
+      const { accessKeyId, secretAccessKey } = (await minio()).root;
+      return connectInExecutable(archive, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+    },
+  ],
+];
 
 /** An archive in a new bucket of a real MinIO. */
 export async function makeS3Place(

@@ -9,6 +9,8 @@ import { startRelay, type Relay } from '../harness/net/relay.ts';
 import { needStore } from '../harness/need.ts';
 import { minio } from '../harness/stores/minio.ts';
 import { bodyOf, collect, noise, text } from './bodies.ts';
+import { Executable } from './bridge/executable.ts';
+import { bridgedStorage } from './bridge/storage.ts';
 import { RUNTIMES, s3Archive } from './s3-place.ts';
 
 const MIB = 1024 * 1024;
@@ -222,5 +224,24 @@ describe.skipIf(needStore('minio'))('the requests to S3', () => {
         await nowhere.close();
       });
     });
+  });
+
+  it("say nothing in the server's log", async () => {
+    const server = await minio();
+    const keys = { AWS_ACCESS_KEY_ID: server.root.accessKeyId, AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey };
+    await using relay = await startRelay({ target: server.endpoint });
+    const executable = await Executable.start(keys);
+    const archive = s3Archive({ endpoint: relay.endpoint, region: server.region }, await server.makeBucket());
+    const storage = await bridgedStorage(executable, archive);
+    const deadline = new Deadline(30_000, { what: 'the test' });
+    relay.misbehave({ do: 'reset' });
+    relay.misbehave({ do: 'answer', answer: proxyPage(500) }, { when: ({ method }) => method === 'PUT' });
+    await storage.create('a', bodyOf(noise(2 * MIB, 1)), deadline);
+    await expect(storage.create('a', bodyOf(noise(2 * MIB, 1)), deadline)).rejects.toMatchObject({ kind: 'exists' });
+    await expect(storage.get('missing', deadline)).rejects.toMatchObject({ kind: 'absent' });
+    expect(executable.stderr()).toBe('');
+    deadline.close();
+    storage.close();
+    executable.stop();
   });
 });
