@@ -1,11 +1,6 @@
-import { StorageError, type StorageErrorKind } from '../errors.ts';
+import { StorageError, type Meaning } from '../errors.ts';
+import { retryAfter } from '../http/retry-after.ts';
 import type { Answer, Question } from './question.ts';
-
-interface Meaning {
-  readonly kind: StorageErrorKind;
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
 
 const CONTAINER: Meaning = {
   kind: 'configuration',
@@ -167,10 +162,9 @@ const STATUSES: Readonly<Record<number, Meaning>> = {
 export function answerFault(question: Question, answer: Answer): StorageError {
   const code = codeOf(answer);
   const meaning = CODES[code ?? ''] ?? STATUSES[answer.status] ?? (code === undefined ? STRANGER : UNKNOWN);
-  const wait = retryAfterMs(answer);
   return new StorageError(meaning.kind, said(question, answer, code), {
     ...meaning,
-    ...(wait !== undefined && { retryAfterMs: wait }),
+    ...retryAfter(answer.headers),
   });
 }
 
@@ -207,13 +201,4 @@ function said({ verb, key, container }: Question, { status, headers }: Answer, c
 /** From the header, which a HEAD has too, else from the body. */
 export function codeOf({ headers, text = '' }: Answer): string | undefined {
   return headers['x-ms-error-code'] ?? /<Error>\s*<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
-}
-
-/** Retry-After is in seconds, or a date (RFC 9110, 10.2.3). */
-function retryAfterMs({ headers }: Answer): number | undefined {
-  const value = headers['retry-after'];
-  if (!value) return undefined;
-  if (/^[0-9]+$/.test(value)) return Number(value) * 1_000;
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }

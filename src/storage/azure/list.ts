@@ -3,6 +3,7 @@ import { ContainerClient, type ContainerListBlobFlatSegmentResponse } from '@azu
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
+import { retryingPage } from '../retry.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
 import { Call } from './call.ts';
 import type { Client } from './client.ts';
@@ -33,11 +34,12 @@ export async function* listBlobs(
   };
   let token: string | undefined;
   do {
-    const call = new Call({ verb: 'list', key: prefix, container: client.container }, deadline);
-    const page = await askPage(call, container, query, {
-      maxPageSize,
-      ...(token !== undefined && { continuationToken: token }),
-    });
+    const settings = { maxPageSize, ...(token !== undefined && { continuationToken: token }) };
+    const ask = async (): Promise<{ call: Call; page: ContainerListBlobFlatSegmentResponse }> => {
+      const call = new Call({ verb: 'list', key: prefix, container: client.container }, deadline);
+      return { call, page: await askPage(call, container, query, settings) };
+    };
+    const { call, page } = await retryingPage(token === undefined, ask, deadline);
     const listed = objectsOf(page, directoriesIn(call), client.root, prefix);
     const objects = listed.filter(({ key }) => compareKeys(key, after) > 0);
     for (let start = 0; start === 0 || start < objects.length; start += pageSize) {

@@ -1,12 +1,4 @@
-import type { StorageErrorKind } from '../errors.ts';
-
-/** What a code or a status of the store means to us. */
-export interface Meaning {
-  readonly kind: StorageErrorKind;
-  /** Default: as the kind has it. */
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
+import type { Meaning } from '../errors.ts';
 
 const ABSENT: Meaning = { kind: 'absent' };
 const EXISTS: Meaning = { kind: 'exists' };
