@@ -1,5 +1,8 @@
-import { corruptFrame, Output, OUTPUT_BYTES } from './zstd.ts';
+import { corruptFrame, Output } from './zstd.ts';
 import type { FrameCoder } from './zstd-handle.ts';
+
+/** Of each of the two buffers: the first piece is waited for, and each costs a change of threads. */
+const PIECE_BYTES = 512 * 1024;
 
 /**
  * What `decoder` makes of the source, in pieces of one size that lie in two buffers by turns: while one piece is used
@@ -11,18 +14,18 @@ export async function* decompressInTurns(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const filler = new Filler(decoder, source[Symbol.asyncIterator]());
-  let [now, next] = [Buffer.allocUnsafeSlow(OUTPUT_BYTES), Buffer.allocUnsafeSlow(OUTPUT_BYTES)];
+  let [now, next] = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)];
   let filling = filler.fill(now);
   try {
     for (;;) {
       const filled = await filling;
-      if (filled === OUTPUT_BYTES) {
+      if (filled === PIECE_BYTES) {
         filling = filler.fill(next);
         // It is waited for when the piece has been used.
         filling.catch(() => undefined);
       }
       if (filled > 0) yield now.subarray(0, filled);
-      if (filled < OUTPUT_BYTES) return;
+      if (filled < PIECE_BYTES) return;
       [now, next] = [next, now];
     }
   } finally {
