@@ -97,6 +97,7 @@ const SOMETIMES: readonly (readonly [string, 'create' | 'get' | 'list' | 'delete
   ['IncompleteBody', 'create', s3Error(400, 'IncompleteBody'), passing],
   ['XMinioStorageFull', 'create', s3Error(507, 'XMinioStorageFull'), { kind: 'full', retryable: false }],
   ['507', 'create', { status: 507 }, { kind: 'full' }],
+  ['413 of a proxy', 'create', proxyPage(413), { kind: 'configuration', retryable: false, hint: /proxy/ }],
   ['QuotaExceeded', 'create', s3Error(403, 'QuotaExceeded'), { kind: 'full' }],
   ['EntityTooLarge', 'create', s3Error(400, 'EntityTooLarge'), { kind: 'full' }],
   ['InvalidStorageClass', 'create', s3Error(400, 'InvalidStorageClass'), { kind: 'configuration' }],
