@@ -28,19 +28,20 @@ import { launcherText } from '../src/launcher.ts';
 
 const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** What is bundled: for bun, nothing that can't be found now, of a package in two forms the one that can be had in parts. */
+const BUNDLED = ['--target=bun', '--reject-unresolved', '--conditions=module', '--keep-names'];
+
 /** What the executable must never do: read settings of bun's own, or code, from the directory that it is started in. */
-const FLAGS = [
+const COMPILED = [
   '--compile',
   '--bytecode',
+  // A dynamic import becomes a file of its own: the client library of a store that is not used costs nothing at the start.
+  '--format=esm',
+  '--splitting',
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
   '--no-compile-autoload-tsconfig',
   '--no-compile-autoload-package-json',
-  '--reject-unresolved',
-  '--target=bun',
-  // Of a package that comes in two forms, the one whose unused parts can be left out.
-  '--conditions=module',
-  '--keep-names',
 ];
 
 /**
@@ -71,14 +72,24 @@ function writeLaunchers(directory: string, scratch = directory): void {
 
 /** Makes one program of the sources under `root` into an executable, with the flags of the product. Throws as `build`. */
 export function compile(root: string, source: string, outfile: string): void {
-  const scratch = dirname(outfile);
   const metafile = `${outfile}.meta.json`;
-  const args = ['build', ...FLAGS, `--metafile=${metafile}`, '--outfile', outfile, source];
+  refuseTopLevelAwait(root, source, `${outfile}.as-commonjs`);
+  runBun(root, [...BUNDLED, ...COMPILED, `--metafile=${metafile}`, '--outfile', outfile, source], dirname(outfile));
+  refuseAddons(bundledFiles(metafile).map((path) => relative(root, resolve(root, path))));
+}
+
+/** One that never settles spins for ever, and no deadline of ours is heard. There is no such thing in CommonJS. */
+function refuseTopLevelAwait(root: string, source: string, directory: string): void {
+  runBun(root, [...BUNDLED, '--format=cjs', '--outdir', directory, source], dirname(directory));
+  rmSync(directory, { recursive: true });
+}
+
+function runBun(root: string, args: readonly string[], scratch: string): void {
   // No variable of the caller's shapes the product.
   const env = { PATH: process.env['PATH'] ?? '', HOME: scratch, TMPDIR: scratch };
-  const { status, signal, stdout, stderr, error } = spawnSync(bunOf(root), args, { cwd: root, env, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`bun ended with ${status ?? signal ?? String(error)}\n${stdout}${stderr}`);
-  refuseAddons(bundledFiles(metafile).map((path) => relative(root, resolve(root, path))));
+  const run = spawnSync(bunOf(root), ['build', ...args], { cwd: root, env, encoding: 'utf8' });
+  if (run.status === 0) return;
+  throw new Error(`bun ended with ${run.status ?? run.signal ?? String(run.error)}\n${run.stdout}${run.stderr}`);
 }
 
 /** An addon would be unpacked into a temporary directory at each start, and fail where that is not executable. */
