@@ -46,13 +46,16 @@ export class Lexemes {
         this.#at = pattern.lastIndex;
         return lexeme;
       }
-      if (this.#isWhole) return this.#end();
+      if (this.#isWhole) {
+        this.#requireEnd();
+        return undefined;
+      }
       if (this.#text.length - this.#at > LONGEST) throw this.#malformed();
       yield;
     }
   }
 
-  #end(): undefined {
+  #requireEnd(): void {
     SPACE.lastIndex = this.#at;
     SPACE.exec(this.#text);
     if (SPACE.lastIndex < this.#text.length) throw this.#malformed();

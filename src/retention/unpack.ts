@@ -8,6 +8,15 @@ import { decompressLz4 } from './lz4-frame.ts';
 export const PACKINGS = ['.tar', '.tar.gz', '.tar.zst', '.tar.lz4'] as const;
 export type Packing = (typeof PACKINGS)[number];
 
+/** A tar of pg_basebackup -Ft as it lies there. */
+export interface ListedTar {
+  /** Such as `base.tar.gz`. */
+  readonly file: string;
+  readonly packing: Packing;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /**
  * The tar inside. That its stream ends proves nothing (a decoder may take a cut frame in silence): a tar says itself
  * where it ends. Errors: WalFormatError; those of `source` pass through.
