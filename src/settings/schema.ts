@@ -40,14 +40,11 @@ export interface FetchSettings {
   readonly allowEmpty: boolean;
 }
 
-export interface ArchiveSettings {
+/** A place in a store, and how it is reached. */
+export interface StoreSettings {
   /** Normalised, no slash at the end, never with credentials: as messages show it. */
   readonly url: string;
   readonly scheme: Scheme;
-  /** Whether a push fails where this archive fails. */
-  readonly required: boolean;
-  /** `fetch`: never written. */
-  readonly mode: 'push' | 'fetch';
   readonly region?: string;
   /** http(s) URL of an S3-compatible store or an emulator, no slash at the end. */
   readonly endpoint?: string;
@@ -56,6 +53,13 @@ export interface ArchiveSettings {
   readonly mounted?: boolean;
   /** Absolute: certificates (PEM) of authorities that are trusted besides the system's. */
   readonly caFile?: string;
+}
+
+export interface ArchiveSettings extends StoreSettings {
+  /** Whether a push fails where this archive fails. */
+  readonly required: boolean;
+  /** `fetch`: never written. */
+  readonly mode: 'push' | 'fetch';
   /** s3 with an endpoint: whether the store is known to refuse a key that is taken, without a look beforehand. */
   readonly conditionalCreate?: 'proven' | 'unproven';
   /** s3: server-side encryption of new objects. */
@@ -78,5 +82,4 @@ export interface SigningSettings {
 
 /** Where base backups are, or a label pattern of those that are kept where we can't look. */
 export type BackupLocation =
-  | { readonly kind: 'location'; readonly url: string; readonly scheme: Scheme }
-  | { readonly kind: 'vouched'; readonly historyFiles: string };
+  ({ readonly kind: 'location' } & StoreSettings) | { readonly kind: 'vouched'; readonly historyFiles: string };
