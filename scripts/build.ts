@@ -38,6 +38,8 @@ const FLAGS = [
   '--no-compile-autoload-package-json',
   '--reject-unresolved',
   '--target=bun',
+  // Of a package that comes in two forms, the one whose unused parts can be left out.
+  '--conditions=module',
   '--keep-names',
 ];
 
@@ -49,7 +51,8 @@ export function build(root: string, directory: string): void {
   mkdirSync(directory, { recursive: true });
   const scratch = mkdtempSync(join(directory, '.build-'));
   try {
-    compile(root, scratch);
+    // Named like the product: its name becomes part of the executable.
+    compile(root, 'src/main.ts', join(scratch, 'walseal'));
     install(join(scratch, 'walseal'), join(directory, 'walseal'));
     writeLaunchers(directory, scratch);
   } finally {
@@ -66,11 +69,11 @@ function writeLaunchers(directory: string, scratch = directory): void {
   }
 }
 
-function compile(root: string, scratch: string): void {
-  const metafile = join(scratch, 'meta.json');
-  // Named like the product: its name becomes part of the executable.
-  const outfile = join(scratch, 'walseal');
-  const args = ['build', ...FLAGS, `--metafile=${metafile}`, '--outfile', outfile, 'src/main.ts'];
+/** Makes one program of the sources under `root` into an executable, with the flags of the product. Throws as `build`. */
+export function compile(root: string, source: string, outfile: string): void {
+  const scratch = dirname(outfile);
+  const metafile = `${outfile}.meta.json`;
+  const args = ['build', ...FLAGS, `--metafile=${metafile}`, '--outfile', outfile, source];
   // No variable of the caller's shapes the product.
   const env = { PATH: process.env['PATH'] ?? '', HOME: scratch, TMPDIR: scratch };
   const { status, signal, stdout, stderr, error } = spawnSync(bunOf(root), args, { cwd: root, env, encoding: 'utf8' });

@@ -6,8 +6,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { openWithoutUs } from './demonstration/formats.ts';
+import { DirectoryPlace, type Place } from './demonstration/place.ts';
 import { loseEverything, recover } from './demonstration/recovery.ts';
 import { refusals } from './demonstration/refusals.ts';
+import { S3Place } from './demonstration/s3-place.ts';
 import { logTail } from './demonstration/server.ts';
 import { Stage } from './demonstration/stage.ts';
 import { checksHeld, complain, NotAsTold, say } from './demonstration/tell.ts';
@@ -18,6 +20,9 @@ const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DEADLY = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const isKept = process.argv.includes('--keep');
+const place: Place = process.argv.includes('--s3')
+  ? new S3Place(join(CHECKOUT, '.cache/go/bin/minio'))
+  : new DirectoryPlace();
 process.exitCode = 1;
 await demo();
 
@@ -61,23 +66,26 @@ async function demo(): Promise<void> {
 }
 
 async function tell(stage: Stage): Promise<void> {
-  await setUp(stage);
-  const before = await workAndBackUp(stage);
-  await refusals(before, stage);
+  await setUp(stage, place);
+  const before = await workAndBackUp(stage, place);
+  await refusals(before, stage, place);
   await loseEverything(stage);
   await recover(before, stage);
-  await openWithoutUs(before, stage);
+  await openWithoutUs(before, stage, place);
 }
 
 function howToGoOn(stage: Stage): void {
   const { directory, env } = stage;
+  const by = stage.user === undefined ? '' : `, as user ${stage.user.name}, to whom the files belong`;
   say(`
-The recovered server is still running. To look at it, or to run the commands above by hand:
-  cd ${directory}
-  export PATH=${env['PATH'] ?? ''} WALSEAL_CONFIG=${env['WALSEAL_CONFIG'] ?? ''}
-  psql -h ${stage.path('socket')} -U demo postgres${stage.user === undefined ? '' : `\n(the files belong to user ${stage.user.name}; as root, read them freely and run what writes as that user)`}
+The recovered server is still running. To look at it, or to run the commands above by hand${by}:
+  ${[
+    `cd ${directory}`,
+    `export PATH=${env['PATH'] ?? ''} WALSEAL_CONFIG=${env['WALSEAL_CONFIG'] ?? ''}`,
+    ...place.byHand.use,
+    `psql -h ${stage.path('socket')} -U demo postgres`,
+  ].join('\n  ')}
 To stop and remove all of it:
-  kill -INT "$(head -n 1 ${stage.path('data/postmaster.pid')})"
-  rm -rf ${directory}
+  ${[`kill -INT "$(head -n 1 ${stage.path('data/postmaster.pid')})"`, ...place.byHand.stop, `rm -rf ${directory}`].join('\n  ')}
 `);
 }

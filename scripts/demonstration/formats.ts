@@ -4,7 +4,7 @@ import { zstdDecompressSync } from 'node:zlib';
 
 import { Decrypter } from 'age-encryption';
 
-import { objectPath } from './refusals.ts';
+import { keyOf, type Place } from './place.ts';
 import type { Stage } from './stage.ts';
 import { chapter, check, say } from './tell.ts';
 import type { Before } from './work.ts';
@@ -14,9 +14,9 @@ const SKIPPABLE_MAGIC = 0x184d2a50;
 const SKIPPABLE_HEADER_BYTES = 8;
 
 /** Opens an object by its formats alone, and compares that with what wal-fetch brings. */
-export async function openWithoutUs(before: Before, stage: Stage): Promise<void> {
+export async function openWithoutUs(before: Before, stage: Stage, place: Place): Promise<void> {
   chapter('The same segment without walseal: the formats are age and zstd');
-  await openByFormats(stage, objectPath(before), 'etc/identity.txt', 'aux/opened');
+  await openByFormats(stage, await place.fetchObject(stage, keyOf(before)), 'etc/identity.txt', 'aux/opened');
   await stage.must(`wal-fetch --pgdata data ${before.segment} aux/fetched`);
   await stage.must('ls -l aux/opened aux/fetched');
   const opened = readFileSync(stage.path('aux/opened'));

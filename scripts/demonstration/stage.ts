@@ -11,7 +11,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { command, NotAsTold, output } from './tell.ts';
@@ -136,6 +136,11 @@ export class Stage {
         else resolve({ status: code, output: text });
       });
     });
+  }
+
+  /** A program as a file that the user who works here can run: where it lies, or a copy. */
+  reachableFile(program: string): string {
+    return join(this.#reachable(dirname(program), basename(program), basename(dirname(program))), basename(program));
   }
 
   #identity(): { uid: number; gid: number } | undefined {

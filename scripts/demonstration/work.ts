@@ -1,3 +1,4 @@
+import type { Place } from './place.ts';
 import { archiveCurrentSegment, Session, takeBaseBackup, writeOwned } from './server.ts';
 import type { Stage } from './stage.ts';
 import { chapter, check, progress, progressEnds, say } from './tell.ts';
@@ -29,14 +30,15 @@ export interface Before {
 }
 
 /** Makes keys, settings and a cluster, and starts it. */
-export async function setUp(stage: Stage): Promise<void> {
+export async function setUp(stage: Stage, place: Place): Promise<void> {
   chapter('Keys, settings, and the two lines of postgresql.conf');
   say(`Everything happens in ${stage.directory}, which is removed at the end.`);
   if (stage.user !== undefined) say(`PostgreSQL does not run as root: user ${stage.user.name} runs these commands.`);
   say('');
-  for (const directory of ['etc', 'archive', 'log', 'socket', 'aux']) stage.makeDirectory(directory);
+  for (const directory of ['etc', 'log', 'socket', 'aux']) stage.makeDirectory(directory);
+  await place.open(stage);
   await stage.must('walseal keygen --directory etc > etc/walseal.toml');
-  await stage.must(`printf '\\n[[archive]]\\nurl = "file://%s"\\n' "$PWD/archive" >> etc/walseal.toml`);
+  await stage.must(place.settings());
   await stage.must('cat etc/walseal.toml');
   await stage.quietly('initdb -D data -U demo --auth=trust --no-locale -E UTF8');
   writeOwned(stage, 'aux/server.conf', serverSettings(stage));
@@ -56,7 +58,7 @@ restore_command = 'wal-fetch "%f" "%p"'
 }
 
 /** Fills the tables, takes a base backup meanwhile, and tells what is there in the end. */
-export async function workAndBackUp(stage: Stage): Promise<Before> {
+export async function workAndBackUp(stage: Stage, place: Place): Promise<Before> {
   chapter('Work, and a base backup while it goes on');
   const session = await Session.open(stage);
   say(`This is PostgreSQL ${await session.value('show server_version')}.`);
@@ -67,7 +69,7 @@ export async function workAndBackUp(stage: Stage): Promise<Before> {
   await pay(session, 120);
   const segment = await archiveCurrentSegment(session);
   const systemId = await session.value('select system_identifier from pg_control_system()');
-  await stage.must('find archive -type f | sort');
+  await place.list(stage);
   const failed = await session.value('select failed_count from pg_stat_archiver');
   const archived = await session.value('select archived_count from pg_stat_archiver');
   check(failed === '0', `archived ${archived} files, and no attempt failed`, `${failed} attempts failed`);

@@ -1,5 +1,4 @@
 import type { ArchiveSettings, Scheme } from '../settings/schema.ts';
-import { StorageError } from './errors.ts';
 import { withLimits, type Limits } from './limits.ts';
 import { withRetry } from './retry.ts';
 import type { Storage } from './storage.ts';
@@ -31,11 +30,17 @@ async function openBackend(archive: ArchiveSettings): Promise<Storage> {
       const { FileStorage } = await import('./file/storage.ts');
       return new FileStorage(archive.url, { mounted: archive.mounted ?? false });
     }
-    case 's3':
-    case 'gs':
-    case 'azure':
-      throw new StorageError('configuration', `this version stores nothing in ${archive.scheme}://`, {
-        hint: 'It knows archives in directories alone, file:///directory: a local disk, or one that is mounted.',
-      });
+    case 's3': {
+      const { openS3 } = await import('./s3/storage.ts');
+      return openS3(archive);
+    }
+    case 'azure': {
+      const { AzureStorage } = await import('./azure/storage.ts');
+      return AzureStorage.open(archive, process.env);
+    }
+    case 'gs': {
+      const { GsStorage } = await import('./gs/storage.ts');
+      return GsStorage.open({ ...archive, env: process.env });
+    }
   }
 }

@@ -25,6 +25,8 @@ type Value = string | number | boolean | readonly string[];
 type Table = Readonly<Record<string, Value>>;
 
 export interface HostOptions {
+  /** Credentials, for archives in the clouds' stores. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The archives, as tables of the settings file; `url` may be a plain directory. Default: all of the site. */
   readonly archives?: readonly (Table & { readonly url: string })[];
   readonly top?: Table;
@@ -78,15 +80,15 @@ export class Host {
   readonly env: Readonly<Record<string, string>>;
   readonly #programs: string;
 
-  private constructor(site: Site, programs: string) {
+  private constructor(site: Site, programs: string, env: Readonly<Record<string, string>>) {
     this.site = site;
     this.#programs = programs;
     this.configPath = join(makeScratch('host', serverUser()), 'walseal.toml');
-    this.env = { WALSEAL_CONFIG: this.configPath };
+    this.env = { ...env, WALSEAL_CONFIG: this.configPath };
   }
 
   static async make(site: Site, options: HostOptions = {}): Promise<Host> {
-    const host = new Host(site, await programs());
+    const host = new Host(site, await programs(), options.env ?? {});
     host.configure(options);
     return host;
   }
@@ -100,7 +102,7 @@ export class Host {
       this.configPath,
       [
         encryption === 'none' ? table({ ...options.top, encryption }) : table(options.top ?? {}),
-        ...archives.map((archive) => `[[archive]]\n${table({ ...archive, url: `file://${archive.url}` })}`),
+        ...archives.map((archive) => `[[archive]]\n${table({ ...archive, url: urlOf(archive.url) })}`),
         `[fetch]\n${table(options.fetch ?? {})}`,
         encryption === 'none' ? '' : `[encryption]\n${table(encryption)}`,
         `[signing]\n${table(options.signing ?? { key_file: site.signingKeyFile, trusted: [] })}`,
@@ -130,6 +132,10 @@ export class Host {
   run(program: 'wal-push' | 'wal-fetch' | 'walseal', args: readonly string[], dataDirectory: string): Promise<Ran> {
     return runAsServer(join(this.#programs, program), args, { cwd: dataDirectory, env: this.env });
   }
+}
+
+function urlOf(place: string): string {
+  return place.includes('://') ? place : `file://${place}`;
 }
 
 function table(values: Table): string {

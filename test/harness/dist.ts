@@ -8,7 +8,7 @@ import { build } from '../../scripts/build.ts';
 export const CHECKOUT = dirname(dirname(import.meta.dirname));
 
 /** What the executable is made of. */
-const SOURCES = ['src', 'scripts/build.ts', 'package.json', 'package-lock.json', 'tsconfig.json'];
+export const SOURCES = ['src', 'scripts/build.ts', 'package.json', 'package-lock.json', 'tsconfig.json'];
 const BUILD_LIMIT_MS = 60_000;
 const POLL_INTERVAL_MS = 50;
 

@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Body } from '../../src/storage/storage.ts';
+import type { Body, DigestAlgorithm } from '../../src/storage/storage.ts';
+import { crc32c } from '../../src/wal/crc32c.ts';
 
 /** A body of these bytes, in pieces of the given size. */
 export function bodyOf(bytes: Uint8Array, pieceSize = 64 * 1024): Body {
   return {
     length: bytes.length,
-    digest: (algorithm) => {
-      if (algorithm === 'crc32c') return Promise.reject(new Error('no crc32c here'));
-      return Promise.resolve(createHash(algorithm).update(bytes).digest());
-    },
+    digest: (algorithm) => Promise.resolve(digestOf(algorithm, bytes)),
     open: async function* () {
       for (let start = 0; start < bytes.length; start += pieceSize) {
         yield await Promise.resolve(bytes.subarray(start, start + pieceSize));
@@ -19,9 +17,17 @@ export function bodyOf(bytes: Uint8Array, pieceSize = 64 * 1024): Body {
 
 export const text = (content: string): Body => bodyOf(Buffer.from(content));
 
-/** A body that announces `length` bytes and gives what `open` gives. */
+/** A body that announces `length` bytes and the digest of none, and gives what `open` gives. */
 export function announcing(length: number, open: Body['open']): Body {
-  return { length, digest: () => Promise.reject(new Error('this body has no digest')), open };
+  return { length, digest: (algorithm) => Promise.resolve(digestOf(algorithm, Buffer.alloc(0))), open };
+}
+
+/** CRC-32C as 4 bytes, big-endian. */
+function digestOf(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
+  if (algorithm !== 'crc32c') return createHash(algorithm).update(bytes).digest();
+  const digest = Buffer.alloc(4);
+  digest.writeUInt32BE(crc32c(bytes));
+  return digest;
 }
 
 /** Bytes without a pattern, the same for the same seed. */

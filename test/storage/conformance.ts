@@ -12,6 +12,8 @@ export interface Place {
   another(): Promise<Storage>;
   /** A client of a place that does not exist, with what it must answer. */
   missing(): Promise<{ storage: Storage; kind: StorageErrorKind }>;
+  /** Those of the special keys that the store would keep under another name: refused, and never kept so. */
+  readonly refused?: readonly string[];
   /** Puts small objects there by the shortest way. */
   fill(keys: readonly string[]): Promise<void>;
   /** What an unfinished create left behind that is no object: temporary files, uploads. */
@@ -36,8 +38,11 @@ const SPECIAL_KEYS = [
   'ümlaut-日本-🐘',
 ];
 
-/** What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and retries. */
-export function describeStorage(name: string, makePlace: () => Promise<Place>): void {
+/**
+ * What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and
+ * retries. `makeLargePlace` gives one that takes thousands of objects in a few seconds.
+ */
+export function describeStorage(name: string, makePlace: () => Promise<Place>, makeLargePlace = makePlace): void {
   describe(`the storage contract: ${name}`, () => {
     let place: Place;
     let storage: Storage;
@@ -237,10 +242,15 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
       });
 
       it('keeps names with special characters, and sorts by bytes', async () => {
-        for (const name of SPECIAL_KEYS) await create(`1/wal/${name}`, text(name));
-        const sorted = SPECIAL_KEYS.map((name) => `1/wal/${name}`).sort(compareKeys);
+        const { refused = [] } = place;
+        for (const name of refused) {
+          await expect(create(`1/wal/${name}`, text(name))).rejects.toMatchObject({ kind: 'configuration' });
+        }
+        const names = SPECIAL_KEYS.filter((name) => !refused.includes(name));
+        for (const name of names) await create(`1/wal/${name}`, text(name));
+        const sorted = names.map((name) => `1/wal/${name}`).sort(compareKeys);
         expect(await keys('1/wal/')).toEqual(sorted);
-        for (const name of SPECIAL_KEYS) expect((await read(`1/wal/${name}`)).toString()).toBe(name);
+        for (const name of names) expect((await read(`1/wal/${name}`)).toString()).toBe(name);
         expect(await keys('1/wal/', { after: '1/wal/percent%20and%' })).toEqual(
           sorted.slice(sorted.indexOf('1/wal/percent%20and%') + 1),
         );
@@ -296,9 +306,9 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
     let deadline: Deadline;
 
     beforeAll(async () => {
-      place = await makePlace();
-      deadline = new Deadline(60_000);
+      place = await makeLargePlace();
       await place.fill(all);
+      deadline = new Deadline(60_000);
     });
     afterAll(async () => {
       deadline.close();

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import type { Place } from './conformance.ts';
 
 /** The settings of an archive in a directory. */
@@ -11,16 +12,19 @@ export function fileArchive(path: string, mounted = false): ArchiveSettings {
   return { url: pathToFileURL(path).href, scheme: 'file', required: true, mode: 'push', mounted };
 }
 
+/** How a storage is reached: on Node, or in the executable. */
+export type Connect = (archive: ArchiveSettings) => Promise<Storage>;
+
 /** An archive in a new directory. Its name has all that a URL must encode. */
-export async function makeFilePlace(): Promise<Place & { path: string }> {
+export async function makeFilePlace(connectTo: Connect = connect): Promise<Place & { path: string }> {
   const base = await mkdtemp(join(tmpdir(), 'walseal-storage-'));
   const path = join(base, "arch ive%#?[é]&+~'");
   await mkdir(path);
   return {
     path,
-    storage: await connect(fileArchive(path)),
-    another: () => connect(fileArchive(path)),
-    missing: async () => ({ storage: await connect(fileArchive(join(base, 'nowhere'))), kind: 'unreachable' }),
+    storage: await connectTo(fileArchive(path)),
+    another: () => connectTo(fileArchive(path)),
+    missing: async () => ({ storage: await connectTo(fileArchive(join(base, 'nowhere'))), kind: 'unreachable' }),
     fill: async (keys) => {
       for (const directory of new Set(keys.map((key) => dirname(join(path, key)))))
         await mkdir(directory, { recursive: true });

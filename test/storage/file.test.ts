@@ -1,4 +1,4 @@
 import { describeStorage } from './conformance.ts';
 import { makeFilePlace } from './file-place.ts';
 
-describeStorage('file', makeFilePlace);
+describeStorage('file', () => makeFilePlace());

@@ -9,10 +9,14 @@ import { openAgents, type Network } from './agents.ts';
 import { networkFault } from './faults.ts';
 import type { Agents } from './route.ts';
 
-/** A connection that is not made by then will hardly be made at all. */
-const CONNECT_MS = 5_000;
-/** How long a server may take to say `100 Continue`; one that does not know it gets the body then (RFC 9110, 10.1.1). */
-const CONTINUE_MS = 1_000;
+export interface TransportLimits {
+  /** A connection that is not made by then will hardly be made at all. */
+  readonly connectMs: number;
+  /** How long a server may take to say `100 Continue`; one that does not know it gets the body then (RFC 9110, 10.1.1). */
+  readonly continueMs: number;
+}
+
+const LIMITS: TransportLimits = { connectMs: 5_000, continueMs: 1_000 };
 
 /** Bytes that are held, or a body that is read while it is sent. */
 export type RequestBody = Uint8Array | Pick<Body, 'length' | 'open'>;
@@ -41,9 +45,11 @@ export interface HttpResponse {
  */
 export class Transport {
   readonly #agents: Agents;
+  readonly #limits: TransportLimits;
 
-  constructor(agents: Agents) {
+  constructor(agents: Agents, limits: TransportLimits) {
     this.#agents = agents;
+    this.#limits = limits;
   }
 
   /**
@@ -60,7 +66,7 @@ export class Transport {
       ...this.#agents.routeTo(url),
     };
     const outgoing = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
-    return new Exchange(outgoing, request).run();
+    return new Exchange(outgoing, request, this.#limits).run();
   }
 
   /** Closes the connections. */
@@ -69,24 +75,26 @@ export class Transport {
   }
 }
 
-/** Errors: StorageError `configuration` where the file of authorities can't be read. */
-export async function openTransport(network: Network): Promise<Transport> {
-  return new Transport(await openAgents(network));
+/** Errors: StorageError `configuration` where the file of authorities can't be read. `limits` are given by tests. */
+export async function openTransport(network: Network, limits = LIMITS): Promise<Transport> {
+  return new Transport(await openAgents(network), limits);
 }
 
 /** One request and its answer. Whatever ends it first destroys the request, and is the error of all that waits. */
 class Exchange {
   readonly #outgoing: http.ClientRequest;
   readonly #request: HttpRequest;
+  readonly #limits: TransportLimits;
   readonly #answer = Promise.withResolvers<HttpResponse>();
   /** Wakes up the sender: the buffer is drained, or nothing more is wanted. */
   #wake: (() => void) | undefined;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(outgoing: http.ClientRequest, request: HttpRequest) {
+  constructor(outgoing: http.ClientRequest, request: HttpRequest, limits: TransportLimits) {
     this.#outgoing = outgoing;
     this.#request = request;
+    this.#limits = limits;
   }
 
   run(): Promise<HttpResponse> {
@@ -135,7 +143,7 @@ class Exchange {
   async #mayContinue(): Promise<boolean> {
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
-      const timer = setTimeout(resolve, CONTINUE_MS);
+      const timer = setTimeout(resolve, this.#limits.continueMs);
       this.#outgoing.once('continue', resolve).once('close', () => {
         clearTimeout(timer);
       });
@@ -176,11 +184,12 @@ class Exchange {
 
   #limitConnecting(): void {
     const { host, protocol } = this.#request.url;
+    const { connectMs } = this.#limits;
     this.#outgoing.once('socket', (socket) => {
       if (!socket.connecting) return;
       const timer = setTimeout(() => {
-        this.#fail(new StorageError('unreachable', `no connection to ${host} within ${seconds(CONNECT_MS)}`));
-      }, CONNECT_MS);
+        this.#fail(new StorageError('unreachable', `no connection to ${host} within ${seconds(connectMs)}`));
+      }, connectMs);
       const stop = (): void => {
         clearTimeout(timer);
       };

@@ -59,6 +59,9 @@ function eyeOf(client: BlobServiceClient): Eye {
       for await (const item of client.getContainerClient(container).listBlobsFlat({ prefix })) keys.push(item.name);
       return keys.sort();
     },
+    remove: async (container, key) => {
+      await blob(container, key).delete();
+    },
   };
 }
 

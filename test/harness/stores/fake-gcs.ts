@@ -49,6 +49,9 @@ function eyeOf(endpoint: string): Eye {
       }
       return keys.sort();
     },
+    remove: async (bucket, key) => {
+      await ask(`${endpoint}/storage/v1/b/${bucket}/o/${encodeURIComponent(key)}`, { method: 'DELETE' });
+    },
   };
 }
 
@@ -69,14 +72,17 @@ async function ask(url: string, request: RequestInit = {}): Promise<Buffer> {
 }
 
 /** The server that all tests of this process share. */
-export const fakeGcs = shared(startFakeGcs);
+export const fakeGcs = shared(() => startFakeGcs());
 
-/** A server of one's own, for what others must not see. */
-export async function startFakeGcs(): Promise<FakeGcs> {
-  const server = await StoreServer.start('fake-gcs-server', '/_internal/healthcheck', (port) => ({
+/**
+ * A server of one's own, for what others must not see. In memory it looks through all objects of a bucket for each of
+ * them: thousands are better kept in files (which are in memory, too).
+ */
+export async function startFakeGcs(backend: 'memory' | 'filesystem' = 'memory'): Promise<FakeGcs> {
+  const server = await StoreServer.start('fake-gcs-server', '/_internal/healthcheck', (port, directory) => ({
     command: storeProgram('fake-gcs-server'),
     args: [
-      ...['-backend', 'memory', '-log-level', 'warn', '-scheme', 'http'],
+      ...['-backend', backend, '-filesystem-root', `${directory}/buckets`, '-log-level', 'warn', '-scheme', 'http'],
       ...['-host', '127.0.0.1', '-port', String(port)],
       ...['-external-url', `http://127.0.0.1:${port}`, '-public-host', `127.0.0.1:${port}`],
     ],

@@ -100,6 +100,7 @@ function eyeOf(client: Client): Eye {
       for await (const item of client.listObjectsV2(bucket, prefix, true)) keys.push((item as { name: string }).name);
       return keys.sort();
     },
+    remove: (bucket, key) => client.removeObject(bucket, key),
   };
 }
 

@@ -21,6 +21,7 @@ export interface Eye {
   read(bucket: string, key: string): Promise<Buffer>;
   /** All keys with this prefix, sorted as JavaScript sorts. */
   keys(bucket: string, prefix?: string): Promise<string[]>;
+  remove(bucket: string, key: string): Promise<void>;
 }
 
 /** How a server is started, once its port is known. */

@@ -1,0 +1,76 @@
+import { Readable } from 'node:stream';
+
+import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
+
+import { sdk } from '#s3-sdk';
+
+import type { ArchiveSettings } from '../../settings/schema.ts';
+import type { Deadline } from '../deadline.ts';
+import { StorageError } from '../errors.ts';
+import type { Body } from '../storage.ts';
+import type { Client } from './client.ts';
+import { isSdkRequest } from './handler.ts';
+import type { Place } from './place.ts';
+import { refused } from './refusal.ts';
+
+/** How objects are created. */
+export interface Creation extends Pick<ArchiveSettings, 'sse' | 'kmsKey' | 'storageClass'> {
+  /** A store that does not know If-None-Match overwrites silently: so look before. */
+  readonly looksFirst: boolean;
+}
+
+/**
+ * Creates an object by one conditional PUT, whatever its size. The store checks the bytes against their SHA-256, and
+ * keeps that as the object's checksum.
+ */
+export async function createObject(
+  client: Client,
+  place: Place,
+  key: string,
+  body: Body,
+  creation: Creation,
+  deadline: Deadline,
+): Promise<void> {
+  if (creation.looksFirst) await refuseTaken(client, place, key, deadline);
+  const sha256 = Buffer.from(await body.digest('sha256'));
+  const command = new sdk.PutObjectCommand({
+    ...nameOf(place, key),
+    IfNoneMatch: '*',
+    // Nothing is read before the store wants it.
+    Body: Readable.from(body.open(), { objectMode: false }),
+    ContentLength: body.length,
+    // Together: there are stores that ignore the one without the other.
+    ChecksumAlgorithm: 'SHA256',
+    ChecksumSHA256: sha256.toString('base64'),
+    ...optionsOf(creation),
+  });
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      // A signature over the body, too: the SDK would leave that of a stream unsigned.
+      if (isSdkRequest(args.request)) args.request.headers['x-amz-content-sha256'] = sha256.toString('hex');
+      return next(args);
+    },
+    { step: 'build', name: 'signBody' },
+  );
+  await client.ask(command, `create ${place.url}/${key}`, deadline);
+}
+
+async function refuseTaken(client: Client, place: Place, key: string, deadline: Deadline): Promise<void> {
+  const doing = `look whether there is a ${place.url}/${key}`;
+  const reply = await client.reply(new sdk.HeadObjectCommand(nameOf(place, key)), doing, deadline);
+  if ('output' in reply) throw new StorageError('exists', `there is a ${place.url}/${key} already`);
+  // What is missing, be it the bucket, is found out by the PUT. It also decides where we may not look.
+  if (reply.refusal.status !== 404) throw refused(reply.refusal, doing);
+}
+
+function nameOf(place: Place, key: string): { Bucket: string; Key: string } {
+  return { Bucket: place.bucket, Key: place.full(key) };
+}
+
+function optionsOf({ sse, kmsKey, storageClass }: Creation): Partial<PutObjectCommandInput> {
+  return {
+    ...(sse !== undefined && { ServerSideEncryption: sse }),
+    ...(kmsKey !== undefined && { SSEKMSKeyId: kmsKey }),
+    ...(storageClass !== undefined && { StorageClass: storageClass as PutObjectCommandInput['StorageClass'] }),
+  };
+}

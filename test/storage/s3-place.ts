@@ -1,0 +1,70 @@
+import { fillBucket } from '../harness/stores/server.ts';
+import { minio, type BucketOptions, type Credentials, type Minio } from '../harness/stores/minio.ts';
+import type { ArchiveSettings } from '../../src/settings/schema.ts';
+import { connect } from '../../src/storage/connect.ts';
+import type { Storage } from '../../src/storage/storage.ts';
+import type { Place } from './conformance.ts';
+
+/** All that a prefix may hold, and an encoder may stumble over. */
+export const ODD_PREFIX = "arch ive+&='~(é日)!*$@";
+
+/** The settings of an archive in a bucket of this server. */
+export function s3Archive(
+  server: Pick<Minio, 'endpoint' | 'region'>,
+  bucket: string,
+  settings: Partial<ArchiveSettings> = {},
+): ArchiveSettings {
+  const { endpoint, region } = server;
+  const url = `s3://${bucket}/${ODD_PREFIX}`;
+  return { url, scheme: 's3', required: true, mode: 'push', endpoint, region, forcePathStyle: true, ...settings };
+}
+
+/** The SDK finds these in the environment, as it does where it is used. */
+export function enter({ accessKeyId, secretAccessKey }: Credentials): void {
+  process.env['AWS_ACCESS_KEY_ID'] = accessKeyId;
+  process.env['AWS_SECRET_ACCESS_KEY'] = secretAccessKey;
+}
+
+export type Connect = (archive: ArchiveSettings) => Promise<Storage>;
+
+/** An archive in a new bucket of a real MinIO. */
+export async function makeS3Place(
+  settings: Partial<ArchiveSettings> = {},
+  options: BucketOptions & { connect?: Connect } = {},
+): Promise<Place & { archive: ArchiveSettings; bucket: string; server: Minio }> {
+  const server = await minio();
+  enter(server.root);
+  const open = options.connect ?? connect;
+  const bucket = await server.makeBucket(undefined, options);
+  const archive = s3Archive(server, bucket, settings);
+  const root = archive.url.slice(`s3://${bucket}/`.length);
+  return {
+    server,
+    bucket,
+    archive,
+    storage: await open(archive),
+    another: () => open(archive),
+    missing: async () => ({
+      storage: await open(s3Archive(server, `${bucket}-nowhere`, settings)),
+      kind: 'configuration',
+    }),
+    fill: (keys) =>
+      fillBucket(
+        server.eye,
+        bucket,
+        keys.map((key) => `${root}/${key}`),
+      ),
+    // Each object is one request: the server keeps nothing of one that was not whole.
+    leftovers: async () => {
+      const uploads: string[] = [];
+      for await (const { key } of server.client.listIncompleteUploads(bucket, '', true) as AsyncIterable<{
+        key: string;
+      }>) {
+        uploads.push(key);
+      }
+      return uploads;
+    },
+    // The server's directory goes with it.
+    remove: () => Promise.resolve(),
+  };
+}
