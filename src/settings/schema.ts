@@ -40,7 +40,7 @@ export interface FetchSettings {
   readonly allowEmpty: boolean;
 }
 
-/** A place in a store, and how it is reached. */
+/** A place in a store, how it is reached, and what becomes of new objects, where any are made. */
 export interface StoreSettings {
   /** Normalised, no slash at the end, never with credentials: as messages show it. */
   readonly url: string;
@@ -53,13 +53,6 @@ export interface StoreSettings {
   readonly mounted?: boolean;
   /** Absolute: certificates (PEM) of authorities that are trusted besides the system's. */
   readonly caFile?: string;
-}
-
-export interface ArchiveSettings extends StoreSettings {
-  /** Whether a push fails where this archive fails. */
-  readonly required: boolean;
-  /** `fetch`: never written. */
-  readonly mode: 'push' | 'fetch';
   /** s3 with an endpoint: whether the store is known to refuse a key that is taken, without a look beforehand. */
   readonly conditionalCreate?: 'proven' | 'unproven';
   /** s3: server-side encryption of new objects. */
@@ -68,6 +61,13 @@ export interface ArchiveSettings extends StoreSettings {
   readonly kmsKey?: string;
   /** Of new objects, as the store names it; never an offline one. */
   readonly storageClass?: string;
+}
+
+export interface ArchiveSettings extends StoreSettings {
+  /** Whether a push fails where this archive fails. */
+  readonly required: boolean;
+  /** `fetch`: never written. */
+  readonly mode: 'push' | 'fetch';
 }
 
 export type EncryptionSettings =
