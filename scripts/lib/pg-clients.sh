@@ -5,7 +5,7 @@
 # Each with the suite of Debian that has it. A newer pg_basebackup speaks to older servers, so 18 serves for all of them;
 # pg_combinebackup works on backups of its own version alone.
 PG_CLIENTS='17=trixie 18=sid'
-PG_CLIENT_PROGRAMS='pg_basebackup pg_combinebackup pg_verifybackup'
+PG_CLIENT_PROGRAMS='pg_basebackup pg_combinebackup'
 # What pg_basebackup links to. libpq5 brings the others, down to the C library.
 PG_CLIENT_LIBRARIES='libpq5 liblz4-1 libzstd1 zlib1g'
 

@@ -9,7 +9,7 @@ import { makeScratch } from './scratch.ts';
 import { asUser, copyAsServer, runAsServer, serverUser, type Version } from './server-user.ts';
 
 /** The programs that scripts/lib/pg-clients.sh brings, and the versions that it brings them in. */
-type Client = 'pg_basebackup' | 'pg_combinebackup' | 'pg_verifybackup';
+type Client = 'pg_basebackup' | 'pg_combinebackup';
 const CLIENT_VERSIONS = [17, 18] as const;
 type ClientVersion = (typeof CLIENT_VERSIONS)[number];
 
@@ -18,26 +18,47 @@ export function needPgClients(): boolean {
   return CLIENT_VERSIONS.some((version) => isMissing(`pg_basebackup ${version}`, works(installed(version))));
 }
 
+/** What pg_basebackup itself says of a backup that it takes with WAL. */
+export interface Taken {
+  /** As `0/2000028`. */
+  readonly start: string;
+  readonly timeline: number;
+  readonly stop: string;
+}
+
 /**
  * Takes a base backup of a running server into a directory that must not exist yet; its parents are made. It belongs
  * to the server's user. A newer pg_basebackup speaks to older servers, so that one serves all of ours.
  */
-export async function pgBasebackup(server: PostgresServer, directory: string, args: readonly string[]): Promise<void> {
+export async function pgBasebackup(
+  server: PostgresServer,
+  directory: string,
+  args: readonly string[] = [],
+): Promise<Taken | undefined> {
   mkdirSync(join(directory, '..'), { recursive: true });
   chownSync(join(directory, '..'), serverUser().uid, serverUser().gid);
   const connection = ['-h', server.socketDirectory, '-p', String(server.port), '-U', 'postgres'];
-  const common = ['--checkpoint=fast', '--no-sync', '--pgdata', directory];
-  await runClient(server.version === 17 ? 17 : 18, 'pg_basebackup', [...connection, ...common, ...args]);
+  const common = ['--checkpoint=fast', '--no-sync', '--verbose', '--pgdata', directory];
+  const said = await runClient(clientOf(server.version), 'pg_basebackup', [...connection, ...common, ...args]);
+  const [, start, timeline] = /start point: (\S+) on timeline (\d+)/.exec(said) ?? [];
+  const [, stop] = /end point: (\S+)/.exec(said) ?? [];
+  return start === undefined || stop === undefined ? undefined : { start, timeline: Number(timeline), stop };
 }
 
-/** Puts a chain of incremental backups, the full one first, together into one of a new directory. */
-export async function pgCombinebackup(version: Version, chain: readonly string[], directory: string): Promise<void> {
-  await runClient(version === 17 ? 17 : 18, 'pg_combinebackup', ['--no-sync', '--output', directory, ...chain]);
+/** Puts a chain of incremental backups together, as the server's user. `args`: where to, and the chain, the full one first. */
+export async function pgCombinebackup(version: Version, args: readonly string[]): Promise<void> {
+  await runClient(clientOf(version), 'pg_combinebackup', ['--no-sync', ...args]);
 }
 
-async function runClient(version: ClientVersion, program: Client, args: readonly string[]): Promise<void> {
+function clientOf(server: Version): ClientVersion {
+  return server === 17 ? 17 : 18;
+}
+
+/** What the program said on stderr. */
+async function runClient(version: ClientVersion, program: Client, args: readonly string[]): Promise<string> {
   const { status, stderr } = await runAsServer(join(reachable(version), 'bin', program), args);
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${stderr}`);
+  return stderr;
 }
 
 function installed(version: ClientVersion): string {
