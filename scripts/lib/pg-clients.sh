@@ -65,7 +65,7 @@ debian_mirror() {
   # shellcheck source=/dev/null
   codename=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") || return
   apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v codename="$codename" '$1 == codename && $2 == "main" { print $3; exit }'
+    awk -v codename="$codename" '$1 == codename && $2 == "main" && !found { print $3; found = 1 }'
 }
 
 # private_apt DIRECTORY ARGUMENT...: apt-get that knows that source alone, and keeps everything in the directory.

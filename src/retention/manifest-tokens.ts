@@ -58,7 +58,10 @@ export class Lexemes {
   #requireEnd(): void {
     SPACE.lastIndex = this.#at;
     SPACE.exec(this.#text);
-    if (SPACE.lastIndex < this.#text.length) throw this.#malformed();
+    const begun = this.#text.charAt(SPACE.lastIndex);
+    // A text or an object that begins, and does not end.
+    if (begun === '"' || begun === '{') throw new WalFormatError('it is cut');
+    if (begun !== '') throw this.#malformed();
   }
 
   #malformed(): WalFormatError {

@@ -7,7 +7,7 @@ import { readWalTar, wholeSegments } from './own-wal.ts';
 import { readPlain } from './plain.ts';
 import { readManifest } from './read-manifest.ts';
 import { listTars, readTars, WAL } from './tars.ts';
-import { PACKINGS } from './unpack.ts';
+import { PACKINGS, type ListedTar } from './unpack.ts';
 
 /** Of an incremental backup, what the names of files say that hold changes alone (basebackup_incremental.h). */
 const INCREMENTAL = /(?:^|\/)INCREMENTAL\.\d[^/]*$/;
@@ -37,10 +37,16 @@ export async function readBackup(
   const evidence = tars === undefined ? await readPlain(files, manifest) : await readTars(files, manifest, tars);
   const backup = toBackup(manifest, evidence, { path: files.path, manifestModified, changed });
   const wal = tars?.get(WAL);
-  if (wal === undefined || !wantsOwnWal(backup)) return backup;
+  return wal !== undefined && wantsOwnWal(backup) ? withOwnWal(backup, files, wal) : backup;
+}
+
+async function withOwnWal(backup: BaseBackup, files: BackupFiles, wal: ListedTar): Promise<BaseBackup> {
   const problems = [...backup.problems];
   const read = await orProblem(problems, wal.file, () => readWalTar(files, wal, 'all'));
-  return { ...backup, problems, ownWal: read?.segments ?? new Set() };
+  const { systemId = backup.systemId, segments = new Set<string>() } = read ?? {};
+  if (systemId === (backup.systemId ?? systemId)) return { ...backup, problems, ownWal: segments };
+  problems.push(`${wal.file} is of the cluster ${String(systemId)}, the backup of ${String(backup.systemId)}`);
+  return { ...backup, problems };
 }
 
 function holdsChanges(paths: Iterable<string>): boolean {

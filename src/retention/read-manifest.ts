@@ -6,7 +6,7 @@ import { walkManifest, type Manifest } from './manifest.ts';
 import { Lexemes } from './manifest-tokens.ts';
 
 /** Half a gigabyte tells of about three million files. */
-export const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
+const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
 /** Bytes of the last line, which has nothing but the checksum. */
 const LAST_LINE_MAX = 1024;
 const LAST_LINE = /^"Manifest-Checksum": *"([0-9a-fA-F]{64})" *\} *\n$/;

@@ -23,7 +23,7 @@ export interface ManifestFound {
 
 /** How deep below the location a backup may lie. */
 export const MAX_DEPTH = 8;
-export const MAX_BACKUPS = 10_000;
+const MAX_BACKUPS = 10_000;
 /** Directories without a manifest in or above them that are kept in mind: some 40 for each backup that is being taken. */
 const MAX_DIRECTORIES = 200_000;
 const MANIFEST = 'backup_manifest';

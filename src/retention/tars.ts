@@ -73,7 +73,7 @@ export async function readTars(files: BackupFiles, manifest: Manifest, tars: Tar
 }
 
 /** How many bytes each tar has at least, by the files and directories that the manifest names. */
-export function neededTars({ files }: Pick<Manifest, 'files'>): Map<string, number> {
+function neededTars({ files }: Pick<Manifest, 'files'>): Map<string, number> {
   const bytes = new Map([[BASE, TAR_END_BYTES]]);
   const directories = new Set<string>();
   const count = (stem: string, entry: number): void => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Manifest } from '../../src/retention/manifest.ts';
 import { readManifest } from '../../src/retention/read-manifest.ts';
 
-export const FIXTURES = join(import.meta.dirname, '../fixtures/retention');
+const FIXTURES = join(import.meta.dirname, '../fixtures/retention');
 export const BACKUPS = [
   ...['13-full', '14-full', '15-full', '16-full', '17-full', '17-incremental', '18-full', '18-incremental'],
 ] as const;
