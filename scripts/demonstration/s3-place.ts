@@ -52,6 +52,7 @@ export class S3Place implements Place {
     });
     const start = `server --quiet --address 127.0.0.1:${this.#port} minio/data`;
     await stage.must(`'${stage.reachableFile(this.#program)}' ${start} > log/minio.log 2>&1 & echo $! > minio.pid`);
+    stage.setApart(Number(readFileSync(stage.path('minio.pid'), 'utf8')));
     await eventually('MinIO answers', () => this.#answers());
     await this.#eye.makeBucket(BUCKET, REGION);
     say(`MinIO listens at 127.0.0.1:${this.#port}, and has an empty bucket "${BUCKET}".`);

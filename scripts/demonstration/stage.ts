@@ -46,6 +46,7 @@ export class Stage {
   readonly user: User | undefined;
   /** What commands find in their environment. */
   readonly env: Record<string, string>;
+  readonly #apart = new Set<number>();
 
   constructor() {
     this.user = process.getuid?.() === 0 ? unprivilegedUser() : undefined;
@@ -150,8 +151,12 @@ export class Stage {
   /** Returns `directory` if the user can run `program` in it, else a copy where that is so. */
   #reachable(directory: string, program: string, copyName: string): string {
     const runs = (where: string): boolean =>
-      spawnSync(join(where, program), ['--version'], { cwd: '/', env: {}, stdio: 'ignore', ...this.#identity() })
-        .status === 0;
+      spawnSync(join(where, program), ['--version'], {
+        cwd: '/',
+        env: { HOME: this.directory },
+        stdio: 'ignore',
+        ...this.#identity(),
+      }).status === 0;
     if (runs(directory)) return directory;
     const copy = this.path(copyName);
     cpSync(directory, copy, { recursive: true, verbatimSymlinks: true });
@@ -174,9 +179,16 @@ export class Stage {
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 
+  /** Names a process that has no part in the server's life: it goes with the stage alone. */
+  setApart(pid: number): void {
+    this.#apart.add(pid);
+  }
+
   /** Waits until no process of the server is left. */
   async allGone(): Promise<void> {
-    await eventually('every process of the server is gone', () => this.#processes().length === 0);
+    await eventually('every process of the server is gone', () =>
+      this.#processes().every((pid) => this.#apart.has(pid)),
+    );
   }
 
   /**

@@ -16,6 +16,7 @@ import { loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { Deadline } from '../storage/deadline.ts';
 import { parseWalName, type WalName } from '../wal/name.ts';
+import { ahead } from './ahead.ts';
 import type { Io } from './io.ts';
 
 export interface FetchOptions {
@@ -41,10 +42,12 @@ export async function fetch(nameText: string, path: string, options: FetchOption
   const silenceMs = silenceLimit(settings);
   const deadline = new Deadline(settings.fetch.deadlineMs, { what: `fetch of ${name.name}`, idleMs: silenceMs });
   io.endsWithin(deadline.remainingMs());
+  const loadingKeys = ahead(loadOpenKeys(settings));
   const archives = await openArchives(settings.archives);
   try {
-    const keys = await loadOpenKeys(settings);
-    const cluster = await chooseCluster({ ...options, walPath: path }, archives, deadline);
+    const choosing = ahead(chooseCluster({ ...options, walPath: path }, archives, deadline));
+    const keys = await loadingKeys;
+    const cluster = await choosing;
     const search = { wanted: { name, systemId: cluster.systemId }, archives, settings, cluster, deadline };
     const landing = new LandingFile(path);
     io.onAbandon(() => landing.discard());

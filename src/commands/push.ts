@@ -3,7 +3,7 @@ import { openArchives, type Archive } from '../archive/archives.ts';
 import { readWalFile, type WalFile } from '../archive/check.ts';
 import type { Content } from '../archive/compare.ts';
 import { endedTimeline, type EndedTimeline } from '../archive/ended.ts';
-import { loadPushKeys } from '../archive/keyring.ts';
+import { loadPushKeys, type PushKeys } from '../archive/keyring.ts';
 import { place, type PlaceOptions } from '../archive/place.ts';
 import { conclude, forEachArchive, storeEverywhere, unlessAside, type Result } from '../archive/store.ts';
 import { Failure, type Outcome } from '../exit.ts';
@@ -17,6 +17,7 @@ import { Deadline } from '../storage/deadline.ts';
 import { StorageError } from '../storage/errors.ts';
 import { asideKey, objectKey } from '../wal/keys.ts';
 import { formatLsn } from '../wal/lsn.ts';
+import { ahead } from './ahead.ts';
 import type { Io } from './io.ts';
 
 export interface PushOptions {
@@ -36,14 +37,16 @@ const STOPPING_CHECK_MS = 1_000;
  * 'done' means that PostgreSQL may delete its copy. Everything else is thrown as a Failure.
  */
 export async function push(path: string, options: PushOptions, io: Io): Promise<Outcome> {
+  const openingCluster = ahead(openCluster({ ...options, walPath: path }, process.cwd()));
   const settings = await loadSettings(options.config, process.env);
-  const cluster = await openCluster({ ...options, walPath: path }, process.cwd());
+  const loadingKeys = ahead(loadPushKeys(settings));
+  const cluster = await openingCluster;
   const file = await readWalFile(path, cluster.systemId);
   const archives = await openArchives(pushArchives(settings));
   const deadline = pushDeadline(settings, file, io);
   const hurry = hurryWhenStopping(deadline, cluster.dataDirectory);
   try {
-    const work = await prepare(file, cluster, settings, deadline);
+    const work = await prepare(file, cluster, settings, await loadingKeys, deadline);
     const ended = await leftBehind(file, cluster);
     const results = ended ? await pushStale(work, archives, ended, io) : await pushCurrent(work, archives);
     for (const failure of conclude(results)) io.warn(`${failure.message} (not required: the file counts as archived)`);
@@ -68,8 +71,13 @@ interface Work {
   readonly place: PlaceOptions;
 }
 
-async function prepare(file: WalFile, cluster: Cluster, settings: Settings, deadline: Deadline): Promise<Work> {
-  const { trusted, unsignable, ...keys } = await loadPushKeys(settings);
+async function prepare(
+  file: WalFile,
+  cluster: Cluster,
+  settings: Settings,
+  { trusted, unsignable, ...keys }: PushKeys,
+  deadline: Deadline,
+): Promise<Work> {
   const { systemId, nonce } = cluster;
   const { path, name, length, modified } = file;
   const sealing = seal({ path, length, name, systemId, nonce, level: settings.compression.level }, keys);

@@ -2,14 +2,15 @@
 
 const POLYNOMIAL = 0x82f63b78;
 const LANES = 8;
-const TABLE = makeTable();
+/** Made when it is first needed: most processes never do. */
+let made: Uint32Array | undefined;
 
 /**
  * Updates a running CRC, which starts as 0. Written out, since it must be fast before it is compiled: a helper that
  * reads both kinds of array makes it six times slower.
  */
 export function updateCrc32c(crc: number, bytes: Uint8Array): number {
-  const table = TABLE;
+  const table = (made ??= makeTable());
   let state = ~crc;
   let i = 0;
   for (; i + LANES <= bytes.length; i += LANES) {

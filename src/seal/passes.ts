@@ -5,7 +5,7 @@ import { zstd } from '#zstd';
 import { sealPayload, type Lock } from './payload.ts';
 import { each } from './pieces.ts';
 import type { FileFacts } from './skippable.ts';
-import { changed, openSource, readUnchanged, readWhole } from './source.ts';
+import { changed, openSource, readOnce, readUnchanged } from './source.ts';
 
 /** How a file becomes a payload: a small one is read once and kept, a large one is read for each use. */
 
@@ -25,17 +25,20 @@ export interface SealedPayload {
   readonly sha256: Uint8Array;
   /** The same bytes at each call, or an error before the last piece. */
   open(): AsyncIterable<Uint8Array>;
+  /** Where all of it is in memory. */
+  readonly kept?: readonly Uint8Array[];
 }
 
-/** Reads the file once and keeps its payload. Errors: as `readWhole`. */
+/** Reads the file once and keeps its payload. Errors: as `openSource`. */
 export async function sealOnce({ path, length, level }: Content, lock: Lock | undefined): Promise<SealedPayload> {
-  const content = await readWhole(path, length);
-  // One core compresses while this one hashes.
-  const packing = zstd.compressWhole(content, level);
-  const file = { size: length, sha256: createHash('sha256').update(content).digest() };
+  const hash = createHash('sha256');
+  const content = readOnce(path, length, (piece) => hash.update(piece));
+  const frame: Uint8Array[] = [];
+  for await (const piece of zstd.compress(content, { level, size: length })) frame.push(piece);
+  const file = { size: length, sha256: hash.digest() };
   const kept: Uint8Array[] = [];
-  const measured = await measure(sealPayload(file, each([await packing]), lock), kept);
-  return { file, ...measured, open: () => each(kept) };
+  const measured = await measure(sealPayload(file, each(frame), lock), kept);
+  return { file, ...measured, open: () => each(kept), kept };
 }
 
 /**

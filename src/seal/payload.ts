@@ -82,8 +82,9 @@ async function* labelled(payload: AsyncIterable<Uint8Array>, label: Label): Asyn
   for await (const piece of payload) {
     length += piece.length;
     if (length > label.payloadLength) throw invalid(`bytes follow the ${label.payloadLength} of the payload`);
-    hash.update(piece);
     yield piece;
+    // It is hashed while other threads decrypt it.
+    hash.update(piece);
   }
   if (length < label.payloadLength)
     throw invalid(`payload has ${length} bytes, its label announces ${label.payloadLength}`);

@@ -12,6 +12,20 @@ export class Pieces {
    * stream ends before, or the head would be longer than `limit` bytes, the answer is undefined.
    */
   async takeHead(limit: number, measure: (bytes: Buffer) => number | undefined): Promise<Buffer | undefined> {
+    const first = await this.#next();
+    if (first === undefined) return undefined;
+    // Mostly it lies in the first piece, the rest of which is not copied then.
+    const seen = view(first).subarray(0, limit);
+    const length = measure(seen);
+    if (length !== undefined && length <= seen.length) {
+      this.#push(first.subarray(length));
+      return Buffer.from(seen.subarray(0, length));
+    }
+    this.#push(first);
+    return this.#gatherHead(limit, measure);
+  }
+
+  async #gatherHead(limit: number, measure: (bytes: Buffer) => number | undefined): Promise<Buffer | undefined> {
     const buffer = Buffer.allocUnsafe(limit);
     let filled = 0;
     for (;;) {
@@ -54,6 +68,10 @@ export class Pieces {
     const result = await this.#iterator.next();
     return result.done ? undefined : result.value;
   }
+}
+
+function view(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** The bytes in front of those of a stream. */

@@ -14,12 +14,18 @@ export interface Source extends FileFacts {
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * Reads the whole file. Errors: Failure `invalid` where it has not exactly `length` bytes, `unwritable` where it
- * can't be read.
+ * Reads the file once, and hands each piece to `see` as well: while the piece is used elsewhere, where the next one is
+ * asked for meanwhile. A piece stays as it is until the second one after it is asked for. Errors: as `openSource`.
  */
-export async function readWhole(path: string, length: number): Promise<Uint8Array> {
-  for await (const whole of readFile(path, length, length + 1)) return whole;
-  return new Uint8Array(0);
+export async function* readOnce(
+  path: string,
+  length: number,
+  see: (piece: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of readFile(path, length)) {
+    yield piece;
+    see(piece);
+  }
 }
 
 /**
@@ -36,8 +42,8 @@ export async function openSource(path: string, length: number): Promise<Source> 
 export async function* readUnchanged(source: Source, path: string): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   for await (const piece of source.read()) {
-    hash.update(piece);
     yield piece;
+    hash.update(piece);
   }
   if (!hash.digest().equals(source.sha256)) throw changed(path);
 }
@@ -47,14 +53,18 @@ export function changed(path: string): Failure {
   return invalid(`${path} changed while it was sealed`);
 }
 
-/** Full pieces but for the last one, so that the same file is always cut in the same places. */
-async function* readFile(path: string, length: number, pieceBytes = PIECE_BYTES): AsyncGenerator<Uint8Array> {
+/**
+ * Full pieces but for the last one, so that the same file is always cut in the same places. They lie in two buffers by
+ * turns.
+ */
+async function* readFile(path: string, length: number): AsyncGenerator<Uint8Array> {
   const file = await reading(path, () => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     const { size } = await reading(path, () => file.stat());
     if (size !== length) throw invalid(`${path} has ${size} bytes, expected were ${length}`);
-    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length + 1));
-    for (let at = 0; ;) {
+    const pieceBytes = Math.min(PIECE_BYTES, length + 1);
+    let [buffer, other] = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)];
+    for (let at = 0; ; [buffer, other] = [other, buffer]) {
       const filled = await reading(path, () => fill(file, buffer));
       at += filled;
       if (at > length || (filled < buffer.length && at < length)) throw changed(path);

@@ -12,8 +12,8 @@ import { invalid } from './invalid.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 const NONCE_BYTES = 12;
-/** Enough that all threads have work, and that a change of threads is rare; it bounds the memory: 4 MiB. */
-const CHUNKS_AT_ONCE = 64;
+/** Enough that all threads have work, few enough that what follows begins soon: 512 KiB. */
+const CHUNKS_AT_ONCE = 8;
 
 /** Bytes of the random nonce that leads a payload. */
 export const PAYLOAD_NONCE_BYTES = 16;
@@ -26,14 +26,22 @@ export async function payloadKey(fileKey: Uint8Array, payloadNonce: Uint8Array):
 /** The chunks of a plaintext that is not empty. */
 export async function* encryptChunks(key: Aead, plaintext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let index = 0;
+  let sealing: Promise<Uint8Array[]> | undefined;
   for await (const { bytes, last } of batches(plaintext, CHUNK_BYTES * CHUNKS_AT_ONCE)) {
-    const chunks = split(bytes, CHUNK_BYTES);
-    const first = index;
-    index += chunks.length;
-    yield* await Promise.all(
-      chunks.map((chunk, i) => key.encrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
-    );
+    const next = encryptBatch(key, split(bytes, CHUNK_BYTES), index, last);
+    next.catch(() => undefined);
+    index += CHUNKS_AT_ONCE;
+    // While this batch is encrypted on other threads, the one before it is consumed.
+    if (sealing !== undefined) yield* await sealing;
+    sealing = next;
   }
+  if (sealing !== undefined) yield* await sealing;
+}
+
+function encryptBatch(key: Aead, chunks: readonly Uint8Array[], first: number, last: boolean): Promise<Uint8Array[]> {
+  return Promise.all(
+    chunks.map((chunk, i) => key.encrypt(chunkNonce(first + i, last && i === chunks.length - 1), chunk)),
+  );
 }
 
 /** The plaintext, each piece authenticated, and as long as a batch: few pieces are fast to decompress. The end is reached only after the last chunk. Errors: Failure `invalid`. */

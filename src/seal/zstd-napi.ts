@@ -1,6 +1,6 @@
 import binding from 'zstd-napi/binding.js';
 
-import { corruptFrame, OUTPUT_BYTES, type CompressOptions, type Zstd } from './zstd.ts';
+import { corruptFrame, Output, type CompressOptions, type Zstd } from './zstd.ts';
 
 const { CCtx, CParameter, DCtx, EndDirective } = binding;
 const NOTHING = new Uint8Array(0);
@@ -26,11 +26,6 @@ export const zstd: Zstd = {
     yield output.take();
   },
 
-  compressWhole(bytes: Uint8Array, level: number) {
-    const output = Buffer.allocUnsafeSlow(binding.compressBound(bytes.length));
-    return Promise.resolve(output.subarray(0, newContext(level).compress2(output, bytes)));
-  },
-
   async *decompress(source: AsyncIterable<Uint8Array>) {
     const context = new DCtx();
     const output = new Output();
@@ -52,29 +47,6 @@ function newContext(level: number): InstanceType<typeof CCtx> {
   context.setParameter(CParameter.compressionLevel, level);
   context.setParameter(CParameter.checksumFlag, 1);
   return context;
-}
-
-/** Gathers what a context gives into pieces of one size. */
-class Output {
-  #buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
-  #filled = 0;
-
-  free(): Uint8Array {
-    return this.#buffer.subarray(this.#filled);
-  }
-
-  /** Whether the piece is full. */
-  fill(bytes: number): boolean {
-    this.#filled += bytes;
-    return this.#filled === OUTPUT_BYTES;
-  }
-
-  take(): Uint8Array {
-    const piece = this.#buffer.subarray(0, this.#filled);
-    this.#buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
-    this.#filled = 0;
-    return piece;
-  }
 }
 
 function decompressSome(context: InstanceType<typeof DCtx>, output: Uint8Array, input: Uint8Array): [number, number] {

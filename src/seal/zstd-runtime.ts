@@ -1,32 +1,41 @@
-import { constants, createZstdCompress, createZstdDecompress, zstdCompress } from 'node:zlib';
+import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 
 import { through } from './through.ts';
+import { oneFrame } from './zstd-frame.ts';
+import { newFrameDecoder, newFrameEncoder } from './zstd-handle.ts';
+import { compressAhead, decompressInTurns } from './zstd-reuse.ts';
 import { corruptFrame, OUTPUT_BYTES, type CompressOptions, type Zstd } from './zstd.ts';
 
-/** zstd of the runtime's own node:zlib: the executable's way, with nothing to unpack. It works on other threads. */
+/**
+ * zstd of the runtime's own node:zlib: the executable's way, with nothing to unpack. It works on other threads. By its
+ * handles where they are known, else by its streams, with the same result.
+ */
 export const zstd: Zstd = {
-  compress(source: AsyncIterable<Uint8Array>, { level, size }: CompressOptions) {
-    return through(
-      source,
-      createZstdCompress({ params: paramsOf(level), pledgedSrcSize: size, chunkSize: OUTPUT_BYTES }),
-      corruptFrame,
-    );
-  },
-  compressWhole(bytes: Uint8Array, level: number) {
-    // Room for all of the output, even of noise: a second piece would cost another change of threads.
-    const options = { params: paramsOf(level), pledgedSrcSize: bytes.length, chunkSize: bytes.length + OUTPUT_BYTES };
-    return new Promise((resolve, reject) => {
-      zstdCompress(bytes, options, (error, packed) => {
-        if (error === null) resolve(packed);
-        else reject(error);
-      });
-    });
+  compress(source: AsyncIterable<Uint8Array>, options: CompressOptions) {
+    const encoder = newFrameEncoder(options);
+    return encoder === undefined ? compressByStream(source, options) : compressAhead(encoder, source);
   },
   decompress(source: AsyncIterable<Uint8Array>) {
-    return through(source, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), corruptFrame);
+    const decoder = newFrameDecoder();
+    return decoder === undefined
+      ? through(source, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), corruptFrame)
+      : decompressInTurns(decoder, source);
   },
 };
 
-function paramsOf(level: number): Record<number, number> {
-  return { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
+/**
+ * The streams keep what they are given, so they get copies. Where a frame ends with the last byte of a piece, they begin
+ * another one: better none than such a frame. Errors: Failure `invalid` there.
+ */
+function compressByStream(
+  source: AsyncIterable<Uint8Array>,
+  { level, size }: CompressOptions,
+): AsyncGenerator<Uint8Array> {
+  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
+  const transform = createZstdCompress({ params, pledgedSrcSize: size, chunkSize: OUTPUT_BYTES });
+  return oneFrame(through(copies(source), transform, corruptFrame), size);
+}
+
+async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of source) yield Uint8Array.from(piece);
 }

@@ -5,12 +5,14 @@ import { invalid } from './invalid.ts';
  * zstd-runtime.ts and zstd-napi.ts; `#zstd` in package.json chooses.
  */
 export interface Zstd {
-  /** One frame with content checksum and content size. `size`: bytes that `source` will give. */
-  compress(source: AsyncIterable<Uint8Array>, options: CompressOptions): AsyncGenerator<Uint8Array>;
-  /** The same of bytes that are all there; on another thread, where the runtime can. */
-  compressWhole(bytes: Uint8Array, level: number): Promise<Uint8Array>;
   /**
-   * What the frame holds. Its end proves nothing: a decoder may take a cut frame in silence.
+   * One frame with content checksum and content size. The next piece of `source` is asked for while the last one is
+   * compressed on another thread, where the runtime can: each stays as it is until the second one after it is asked for.
+   */
+  compress(source: AsyncIterable<Uint8Array>, options: CompressOptions): AsyncGenerator<Uint8Array>;
+  /**
+   * What the frame holds, in pieces that are valid until the next one is asked for; a piece of `source` is asked for
+   * when the one before it is used up. The end proves nothing: a decoder may take a cut frame in silence.
    * Errors: Failure `invalid`; those of `source` pass through.
    */
   decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array>;
@@ -18,7 +20,7 @@ export interface Zstd {
 
 export interface CompressOptions {
   readonly level: number;
-  /** Bytes. */
+  /** Bytes that the source will give. */
   readonly size: number;
 }
 
@@ -29,4 +31,28 @@ export const OUTPUT_BYTES = 1024 * 1024;
 export function corruptFrame(error: unknown): Error {
   const reason = error instanceof Error ? error.message : String(error);
   return invalid(`zstd frame is corrupt: ${reason}`, { cause: error });
+}
+
+/** Gathers what a compressor gives into pieces of one size. */
+export class Output {
+  #buffer: Uint8Array | undefined;
+  #filled = 0;
+
+  free(): Uint8Array {
+    this.#buffer ??= Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+    return this.#buffer.subarray(this.#filled);
+  }
+
+  /** Whether the piece is full. */
+  fill(bytes: number): boolean {
+    this.#filled += bytes;
+    return this.#filled === OUTPUT_BYTES;
+  }
+
+  take(): Uint8Array {
+    const piece = this.#buffer?.subarray(0, this.#filled) ?? new Uint8Array(0);
+    this.#buffer = undefined;
+    this.#filled = 0;
+    return piece;
+  }
 }

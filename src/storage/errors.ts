@@ -17,6 +17,14 @@ export type StorageErrorKind =
   /** The settings name something that cannot work: no such bucket, not a directory, an unsupported feature. */
   | 'configuration';
 
+/** What a code of a store's means to us: a row of a backend's table. */
+export interface Meaning {
+  readonly kind: StorageErrorKind;
+  /** Default: as the kind has it. */
+  readonly retryable?: boolean;
+  readonly hint?: string;
+}
+
 /** The only error that leaves `src/storage/`. */
 export class StorageError extends Error {
   override readonly name = 'StorageError';

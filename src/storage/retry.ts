@@ -78,6 +78,14 @@ export function withRetry(storage: Storage, options: RetryOptions = {}): Storage
   return new RetryingStorage(storage, options);
 }
 
+/**
+ * One page of a listing. The first is left to `withRetry`, which can begin the listing anew; a later one is asked for again
+ * here, as the store is told where to go on.
+ */
+export function retryingPage<T>(isFirst: boolean, ask: () => Promise<T>, deadline: Deadline): Promise<T> {
+  return isFirst ? ask() : retrying(ask, deadline);
+}
+
 class RetryingStorage implements Storage {
   readonly #storage: Storage;
   readonly #options: RetryOptions;

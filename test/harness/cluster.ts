@@ -32,6 +32,7 @@ export const MIB = 1024 * 1024;
 const PAGE_BYTES = 8192;
 const LONG_HEADER_BYTES = 40;
 const SHORT_HEADER_BYTES = 24;
+const RECORD_BYTES = 64;
 
 export interface ClusterOptions {
   readonly version?: Version;
@@ -341,17 +342,24 @@ function makeSegment(
   return segment;
 }
 
+/** What all records of all pages have in common: their length, and a text. */
+const RECORDS = Buffer.alloc(PAGE_BYTES);
+for (let record = 0; record + RECORD_BYTES <= PAGE_BYTES; record += RECORD_BYTES) {
+  RECORDS.writeUInt32LE(RECORD_BYTES, record);
+  RECORDS.write('customer order', record + 24, 'latin1');
+}
+
 function fillPage(page: Buffer, at: number, noise: Buffer): void {
   const start = at === 0 ? LONG_HEADER_BYTES : SHORT_HEADER_BYTES;
   const random = createHash('shake256', { outputLength: page.length / 4 })
     .update(noise)
     .update(String(at))
     .digest();
-  for (let record = start; record + 64 <= page.length; record += 64) {
-    page.writeUInt32LE(64, record);
+  const records = Math.floor((page.length - start) / RECORD_BYTES);
+  RECORDS.copy(page, start, 0, records * RECORD_BYTES);
+  for (let record = start; record + RECORD_BYTES <= page.length; record += RECORD_BYTES) {
     page.writeUInt32LE(at + record, record + 4);
     random.copy(page, record + 8, record / 4, record / 4 + 16);
-    page.write('customer order', record + 24, 'latin1');
   }
 }
 

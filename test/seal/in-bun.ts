@@ -11,6 +11,7 @@ import { chacha } from '#chacha';
 import { generateSigningKey, parseIdentities, parseSigner } from '../../src/seal/keys.ts';
 import { seal } from '../../src/seal/seal.ts';
 import { unseal } from '../../src/seal/unseal.ts';
+import { newFrameDecoder, newFrameEncoder } from '../../src/seal/zstd-handle.ts';
 import { parseSystemId } from '../../src/wal/control.ts';
 import { parseWalName } from '../../src/wal/name.ts';
 import { aeadDigests, type RuntimeReport } from './runtime-report.ts';
@@ -48,7 +49,12 @@ async function main(directory: string): Promise<void> {
   }
   const vectors = [];
   for (const vector of readVectors()) vectors.push(await tryVector(vector));
-  const report: RuntimeReport = { aead: await aeadDigests(chacha), vectors, opened };
+  const report: RuntimeReport = {
+    aead: await aeadDigests(chacha),
+    vectors,
+    reusesBuffers: newFrameDecoder() !== undefined && newFrameEncoder({ level: 3, size: 0 }) !== undefined,
+    opened,
+  };
   writeFileSync(join(directory, 'report.json'), JSON.stringify(report));
 }
 

@@ -8,6 +8,8 @@ export interface RuntimeReport {
   readonly aead: readonly string[];
   /** In the order of the vectors. */
   readonly vectors: readonly Result[];
+  /** Whether its zstd writes into buffers that are used again. */
+  readonly reusesBuffers: boolean;
   /** File name to the SHA-256 of what came out. */
   readonly opened: Readonly<Record<string, string>>;
 }

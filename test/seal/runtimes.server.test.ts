@@ -23,6 +23,8 @@ const contents = {
   line: Buffer.from('a history file\n'),
   noise: randomBytes(300_000),
   zeros: Buffer.alloc(3_000_000),
+  // As many bytes as the buffers have, that don't get fewer.
+  pieces: randomBytes(3 * 1024 * 1024),
 };
 const cases = Object.entries(contents).flatMap(([what, content]) => [
   { what, content, kind: 'age', recipients: keys.recipients },
@@ -48,6 +50,10 @@ describe('bun and Node', () => {
 
   test('have the same ChaCha20-Poly1305', async () => {
     expect(report.aead).toEqual(await aeadDigests(chachaOfNode));
+  });
+
+  test('are what was tried: bun decompresses into buffers that are used again', () => {
+    expect(report.reusesBuffers).toBe(true);
   });
 
   test.each(readVectors().map((vector, i) => ({ ...vector, i })))('agree on $file, $about', ({ i, ...vector }) => {

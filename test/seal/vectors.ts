@@ -60,12 +60,18 @@ function expectationOf({ expected }: Vector): Expectation {
   return { name, systemId };
 }
 
+/** Read once: a vector is tried a thousand times, damaged in a thousand ways. */
+const known = new Map<string, OpenKeys>();
+
 function keysOf({ identity, trusted }: Vector): OpenKeys {
+  const who = JSON.stringify([identity, trusted]);
   const file = `${identity}.identity.txt`;
-  return {
+  const keys = known.get(who) ?? {
     identities: identity === 'nobody' ? [] : parseIdentities(readVectorFile(file).toString(), file),
     trusted: trusted && trustedHosts(trusted),
   };
+  known.set(who, keys);
+  return keys;
 }
 
 function trustedHosts(hosts: readonly string[]): OpenKeys['trusted'] {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { directoryOf } from '../../src/storage/file/url.ts';
+import { anyCharacter } from '../harness/arbitraries.ts';
 import { parseArchiveUrl, parseEndpoint, redactUrl, UrlProblem } from '../../src/settings/url.ts';
 
 describe('the URL of an archive', () => {
@@ -53,7 +54,7 @@ describe('the URL of an archive', () => {
 });
 
 test('a file URL names the same directory before and after', () => {
-  const name = fc.string({ unit: 'binary', minLength: 1 }).filter((text) => !/^\.\.?$|[/\0]/.test(text));
+  const name = fc.string({ unit: anyCharacter, minLength: 1 }).filter((text) => !/^\.\.?$|[/\0]/.test(text));
   fc.assert(
     fc.property(fc.array(name, { minLength: 1, maxLength: 3 }), (names) => {
       const { url } = parseArchiveUrl(`file:///${names.map(encodeURIComponent).join('/')}`);

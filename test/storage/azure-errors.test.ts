@@ -83,10 +83,6 @@ const ALL = ['create', 'get', 'head', 'list', 'delete'] as const;
 const TABLE: readonly Line[] = [
   [READS, 404, 'BlobNotFound', 'absent', false],
   [['create'], 409, 'BlobAlreadyExists', 'exists', false],
-  [['create'], 403, 'UnauthorizedBlobOverwrite', 'exists', false],
-  [['create'], 409, 'BlobImmutableDueToPolicy', 'exists', false],
-  [['create'], 409, 'BlobImmutableDueToLegalHold', 'exists', false],
-  [['create'], 412, 'LeaseIdMissing', 'exists', false],
   [ALL, 404, 'ContainerNotFound', 'configuration', false],
   [ALL, 409, 'ContainerBeingDeleted', 'configuration', false],
   [ALL, 409, 'ContainerDisabled', 'configuration', false],
@@ -138,9 +134,27 @@ const TABLE: readonly Line[] = [
 describe('the codes of Azure', () => {
   it.each(TABLE)('%j: %i %s is %s', async (verbs, status, code, kind, retryable) => {
     for (const verb of verbs) {
-      const error = await ending(verb, refusal(status, code));
+      const isAskedAgain = verb === 'create' && /^Authorization(Failure|PermissionMismatch)$/.test(code);
+      const error = await ending(verb, ...Array<Answer>(isAskedAgain ? 2 : 1).fill(refusal(status, code)));
       expect(error, verb).toMatchObject({ kind, retryable });
       expect(error.message, verb).toContain(`${status} ${code} (request b5a345e9)`);
+    }
+  });
+
+  it.each([
+    [403, 'UnauthorizedBlobOverwrite'],
+    [403, 'AuthorizationPermissionMismatch'],
+    [403, 'AuthorizationFailure'],
+    [409, 'BlobImmutableDueToPolicy'],
+    [409, 'BlobImmutableDueToLegalHold'],
+    [412, 'LeaseIdMissing'],
+  ])('a create that ends with %i %s asks whether the key is taken', async (status, code) => {
+    const there = { status: 200, headers: WHOLE };
+    expect(await ending('create', refusal(status, code), there)).toMatchObject({ kind: 'exists', retryable: false });
+    for (const other of [refusal(404, 'BlobNotFound'), refusal(403, 'AuthenticationFailed'), proxyPage(502)]) {
+      const error = await ending('create', refusal(status, code), other);
+      expect(error).toMatchObject({ kind: 'denied', retryable: false });
+      expect(error.message).toContain(code);
     }
   });
 
@@ -271,6 +285,15 @@ describe('a listing', () => {
     ['is JSON', { status: 200, headers: { ...headers, 'content-type': 'application/json' }, body: '{}' }],
   ])('that %s is an error', async (_, answer) => {
     expect(await ending('list', answer)).toMatchObject({ kind: 'unreachable' });
+  });
+
+  it('leaves out the directories of a hierarchical namespace', async () => {
+    const size = '<Content-Length>0</Content-Length>';
+    const directory = `${size}<ResourceType>directory</ResourceType>`;
+    answers = [
+      listing(blob('1', directory) + blob('1/a', `${size}<ResourceType>file</ResourceType>`) + blob('1b', directory)),
+    ];
+    expect((await all('1')).map(({ key }) => key)).toEqual(['1/a']);
   });
 
   it('that leads in a circle is an error', async () => {

@@ -5,6 +5,7 @@ import { withRetry } from '../../src/storage/retry.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { azurite, type Azurite } from '../harness/stores/azurite.ts';
 import { fillBucket, newName } from '../harness/stores/server.ts';
+import { connectInOwnExecutable } from './bridge/executable.ts';
 import type { Place } from './conformance.ts';
 
 /** What the prefix of a URL may hold, and what must be encoded on the way. */
@@ -44,6 +45,10 @@ export async function makeAzurePlace(connect: Connect = connectHere): Promise<Pl
         container,
         keys.map((key) => `${PREFIX}/${key}`),
       ),
+    apart: () => connectInOwnExecutable(azureArchive(container), env),
+    atPrefix: (prefix) => connect(azureArchive(container, { url: `azure://${container}/${PREFIX}/${prefix}` }), env),
+    denied: () =>
+      connect(azureArchive(container), { AZURE_STORAGE_CONNECTION_STRING: server.strangersConnectionString }),
     leftovers: () => uncommitted(server, container),
     remove: async () => {
       await server.client.deleteContainer(container);

@@ -1,38 +1,44 @@
 import { createHash } from 'node:crypto';
-import type { Body, DigestAlgorithm } from '../../src/storage/storage.ts';
-import { crc32c } from '../../src/wal/crc32c.ts';
+import { makeBody } from '../../src/seal/body.ts';
+import type { Body } from '../../src/storage/storage.ts';
+
+const MIB = 1024 * 1024;
 
 /** A body of these bytes, in pieces of the given size. */
 export function bodyOf(bytes: Uint8Array, pieceSize = 64 * 1024): Body {
-  return {
-    length: bytes.length,
-    digest: (algorithm) => Promise.resolve(digestOf(algorithm, bytes)),
-    open: async function* () {
-      for (let start = 0; start < bytes.length; start += pieceSize) {
-        yield await Promise.resolve(bytes.subarray(start, start + pieceSize));
-      }
-    },
-  };
+  return makeBody(bytes.length, async function* () {
+    for (let start = 0; start < bytes.length; start += pieceSize) {
+      yield await Promise.resolve(bytes.subarray(start, start + pieceSize));
+    }
+  });
 }
 
 export const text = (content: string): Body => bodyOf(Buffer.from(content));
 
-/** A body that announces `length` bytes and the digest of none, and gives what `open` gives. */
+/**
+ * A body that announces `length` bytes, with the digest of that much noise, and gives what `open` gives: as one does
+ * whose source has changed since.
+ */
 export function announcing(length: number, open: Body['open']): Body {
-  return { length, digest: (algorithm) => Promise.resolve(digestOf(algorithm, Buffer.alloc(0))), open };
+  const announced = bodyOf(noise(length, 1));
+  return { length, digest: (algorithm) => announced.digest(algorithm), open };
 }
 
-/** CRC-32C as 4 bytes, big-endian. */
-function digestOf(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
-  if (algorithm !== 'crc32c') return createHash(algorithm).update(bytes).digest();
-  const digest = Buffer.alloc(4);
-  digest.writeUInt32BE(crc32c(bytes));
-  return digest;
+/** A body of so many MiB that is made as it is read: no two pieces are alike, and none is kept. */
+export function generated(mib: number, seed: number): Body {
+  const block = noise(MIB, seed);
+  return makeBody(mib * MIB, async function* () {
+    for (let index = 0; index < mib; index += 1) {
+      const piece = Buffer.from(block);
+      piece.writeUInt32BE(index);
+      yield await Promise.resolve(piece);
+    }
+  });
 }
 
 /** Bytes without a pattern, the same for the same seed. */
 export function noise(length: number, seed: number): Buffer {
-  const block = createHash('shake256', { outputLength: Math.min(length, 1024 * 1024) })
+  const block = createHash('shake256', { outputLength: Math.min(length, MIB) })
     .update(String(seed))
     .digest();
   return Buffer.alloc(length, length === 0 ? undefined : block);

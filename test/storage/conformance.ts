@@ -1,25 +1,17 @@
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Deadline } from '../../src/storage/deadline.ts';
-import { StorageError, type StorageErrorKind } from '../../src/storage/errors.ts';
+import { StorageError } from '../../src/storage/errors.ts';
 import { compareKeys } from '../../src/storage/order.ts';
-import type { Body, ListOptions, ListedObject, Storage } from '../../src/storage/storage.ts';
+import type { Body, ListOptions, ListedObject } from '../../src/storage/storage.ts';
 import { announcing, bodyOf, collect, noise, text } from './bodies.ts';
+import { describeDenied } from './contract/denied.ts';
+import { describeDigest } from './contract/digest.ts';
+import { describeManyObjects } from './contract/many.ts';
+import { describePrefixes } from './contract/prefixes.ts';
+import { describeRaces } from './contract/races.ts';
+import { allOf, keysOf, readAll, usePlace, type MakePlace, type SuiteOptions } from './contract/place.ts';
 
-/** An empty place of a backend, and what a suite needs to know about it. */
-export interface Place {
-  readonly storage: Storage;
-  /** Another client of the same place. */
-  another(): Promise<Storage>;
-  /** A client of a place that does not exist, with what it must answer. */
-  missing(): Promise<{ storage: Storage; kind: StorageErrorKind }>;
-  /** Those of the special keys that the store would keep under another name: refused, and never kept so. */
-  readonly refused?: readonly string[];
-  /** Puts small objects there by the shortest way. */
-  fill(keys: readonly string[]): Promise<void>;
-  /** What an unfinished create left behind that is no object: temporary files, uploads. */
-  leftovers(): Promise<readonly string[]>;
-  remove(): Promise<void>;
-}
+export type { Place } from './contract/place.ts';
 
 const MIB = 1024 * 1024;
 const SPECIAL_KEYS = [
@@ -38,45 +30,29 @@ const SPECIAL_KEYS = [
   'ümlaut-日本-🐘',
 ];
 
-/**
- * What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and
- * retries. `makeLargePlace` gives one that takes thousands of objects in a few seconds.
- */
-export function describeStorage(name: string, makePlace: () => Promise<Place>, makeLargePlace = makePlace): void {
+/** What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and retries. */
+export function describeStorage(name: string, makePlace: MakePlace, options: SuiteOptions = {}): void {
+  const { lacking = [], makeLargePlace = makePlace, manyObjects = 5_300 } = options;
   describe(`the storage contract: ${name}`, () => {
-    let place: Place;
-    let storage: Storage;
-    let deadline: Deadline;
-
-    beforeEach(async () => {
-      place = await makePlace();
-      storage = place.storage;
-      deadline = new Deadline(30_000, { what: 'the test' });
-    });
-    afterEach(async () => {
-      deadline.close();
-      storage.close();
-      await place.remove();
-    });
-
-    const create = (key: string, body: Body): Promise<void> => storage.create(key, body, deadline);
-    const read = async (key: string): Promise<Buffer> => collect((await storage.get(key, deadline)).bytes);
+    const at = usePlace(makePlace);
+    const create = (key: string, body: Body): Promise<void> => at.storage.create(key, body, at.deadline);
+    const read = (key: string): Promise<Buffer> => readAll(at.storage, key, at.deadline);
     const isAbsent = (key: string): Promise<boolean> =>
-      storage.head(key, deadline).then(
+      at.storage.head(key, at.deadline).then(
         () => false,
         (error: unknown) => error instanceof StorageError && error.kind === 'absent',
       );
     const list = (prefix: string, options: ListOptions = {}): Promise<ListedObject[]> =>
-      allOf(storage.list(prefix, options, deadline));
-    const keys = async (prefix: string, options: ListOptions = {}): Promise<string[]> =>
-      (await list(prefix, options)).map(({ key }) => key).sort(compareKeys);
+      allOf(at.storage.list(prefix, options, at.deadline));
+    const keys = (prefix: string, options: ListOptions = {}): Promise<string[]> =>
+      keysOf(at.storage, prefix, at.deadline, options);
 
     describe('create', () => {
       it('stores under an absent key, once', async () => {
         await create('1/wal/a', text('first'));
         await expect(create('1/wal/a', text('second'))).rejects.toMatchObject({ kind: 'exists' });
         expect((await read('1/wal/a')).toString()).toBe('first');
-        expect(await place.leftovers()).toEqual([]);
+        expect(await at.place.leftovers()).toEqual([]);
       });
 
       it('says exists for the same content as well', async () => {
@@ -84,28 +60,11 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         await expect(create('1/wal/a', text('same'))).rejects.toMatchObject({ kind: 'exists' });
       });
 
-      it('lets exactly one of 50 racing writers win, whole', async () => {
-        const contents = Array.from({ length: 50 }, (_, index) => noise(40_000 + index, index));
-        const clients = [storage, await place.another(), await place.another()];
-        const results = await Promise.allSettled(
-          contents.map((bytes, index) => clientAt(clients, index).create('1/wal/race', bodyOf(bytes, 4_096), deadline)),
-        );
-        const winners = results.flatMap((result, index) => (result.status === 'fulfilled' ? [index] : []));
-        const refusals: unknown[] = results.flatMap((result) =>
-          result.status === 'rejected' ? [result.reason as unknown] : [],
-        );
-        expect(winners).toHaveLength(1);
-        for (const reason of refusals) expect(reason).toMatchObject({ kind: 'exists' });
-        const winner = contents[winners[0] ?? -1];
-        expect((await read('1/wal/race')).equals(winner ?? Buffer.alloc(0))).toBe(true);
-        expect(await place.leftovers()).toEqual([]);
-      });
-
       it.each([0, 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 64 * MIB])('keeps %i bytes as they are', async (length) => {
         const bytes = noise(length, length);
         await create('1/wal/sized', bodyOf(bytes, 1_000_003));
         expect((await read('1/wal/sized')).equals(bytes)).toBe(true);
-        expect(await storage.head('1/wal/sized', deadline)).toMatchObject({ size: length });
+        expect(await at.storage.head('1/wal/sized', at.deadline)).toMatchObject({ size: length });
         expect((await list('1/wal/')).map(({ size }) => size)).toEqual([length]);
       });
 
@@ -116,7 +75,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         const body = announcing(10, () => bodyOf(noise(given, 1), 4).open());
         await expect(create('1/wal/wrong', body)).rejects.toThrow(/10 bytes was announced/);
         expect(await isAbsent('1/wal/wrong')).toBe(true);
-        await expect.poll(() => place.leftovers()).toEqual([]);
+        await expect.poll(() => at.place.leftovers()).toEqual([]);
       });
 
       it('stores nothing when the source of the body fails half-way, and throws what the source threw', async () => {
@@ -127,7 +86,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         });
         await expect(create('1/wal/broken', body)).rejects.toBe(failure);
         expect(await isAbsent('1/wal/broken')).toBe(true);
-        await expect.poll(() => place.leftovers()).toEqual([]);
+        await expect.poll(() => at.place.leftovers()).toEqual([]);
         await create('1/wal/broken', text('the next one'));
       });
 
@@ -138,11 +97,11 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
           short.shorten(0);
           yield noise(10 * MIB, 1);
         });
-        await expect(storage.create('1/wal/late', body, short)).rejects.toMatchObject({
+        await expect(at.storage.create('1/wal/late', body, short)).rejects.toMatchObject({
           kind: 'unreachable',
           retryable: false,
         });
-        await expect.poll(() => place.leftovers()).toEqual([]);
+        await expect.poll(() => at.place.leftovers()).toEqual([]);
         expect(await isAbsent('1/wal/late')).toBe(true);
       });
     });
@@ -151,8 +110,8 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
       it('tell size and time of an object', async () => {
         const before = Date.now();
         await create('1/wal/a', text('12345'));
-        const head = await storage.head('1/wal/a', deadline);
-        const { info, bytes } = await storage.get('1/wal/a', deadline);
+        const head = await at.storage.head('1/wal/a', at.deadline);
+        const { info, bytes } = await at.storage.get('1/wal/a', at.deadline);
         expect((await collect(bytes)).toString()).toBe('12345');
         expect(head.size).toBe(5);
         expect(info.size).toBe(5);
@@ -163,8 +122,8 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
       it('say absent for what is not there', async () => {
         await create('1/wal/a', text('1'));
         for (const key of ['1/wal/b', '1/wal/aa', '2/wal/a', 'x']) {
-          await expect(storage.get(key, deadline)).rejects.toMatchObject({ kind: 'absent', retryable: false });
-          await expect(storage.head(key, deadline)).rejects.toMatchObject({ kind: 'absent' });
+          await expect(at.storage.get(key, at.deadline)).rejects.toMatchObject({ kind: 'absent', retryable: false });
+          await expect(at.storage.head(key, at.deadline)).rejects.toMatchObject({ kind: 'absent' });
         }
       });
 
@@ -173,7 +132,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         await create('1/wal/a', bodyOf(bytes));
         const [one, two] = await Promise.all([read('1/wal/a'), read('1/wal/a')]);
         expect(one.equals(bytes) && two.equals(bytes)).toBe(true);
-        const object = await storage.get('1/wal/a', deadline);
+        const object = await at.storage.get('1/wal/a', at.deadline);
         for await (const piece of object.bytes) {
           expect(piece.length).toBeGreaterThan(0);
           break;
@@ -181,18 +140,38 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
       });
     });
 
+    it('ends a body whose deadline passes while it is read', async () => {
+      const bytes = noise(20 * MIB, 1);
+      await create('1/wal/a', bodyOf(bytes));
+      const short = new Deadline(60_000, { what: 'the fetch' });
+      const late = async (): Promise<void> => {
+        let length = 0;
+        for await (const piece of (await at.storage.get('1/wal/a', short)).bytes) {
+          length += piece.length;
+          expect(length).toBeLessThan(bytes.length);
+          short.shorten(0);
+        }
+      };
+      await expect(late()).rejects.toMatchObject({
+        kind: 'unreachable',
+        retryable: false,
+        message: expect.stringContaining('the fetch was not done within') as unknown,
+      });
+      expect((await read('1/wal/a')).equals(bytes)).toBe(true);
+    });
+
     describe('list', () => {
       it('gives keys with their sizes and times', async () => {
         await create('1/wal/b', text('22'));
         const [object, ...others] = await list('1/');
         expect(others).toEqual([]);
-        const { modified } = await storage.head('1/wal/b', deadline);
+        const { modified } = await at.storage.head('1/wal/b', at.deadline);
         expect(object).toEqual({ key: '1/wal/b', size: 2, modified });
       });
 
       it('keeps prefixes apart that begin alike', async () => {
         const all = ['1/wal-x/a', '1/wal/a', '1/wal/ab', '1/wal/b/a', '1/wal0', '1/wal2/a', '10/wal/a', '2/wal/a'];
-        await place.fill(all);
+        await at.place.fill(all);
         expect(await keys('')).toEqual(all);
         expect(await keys('1')).toEqual(all.slice(0, 7));
         expect(await keys('1/')).toEqual(all.slice(0, 6));
@@ -215,7 +194,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
           '1/wal/0003.h',
           '1/wal2/a',
         ];
-        await place.fill(all);
+        await at.place.fill(all);
         const cuts = [
           ...all,
           ...all.map((key) => key.slice(0, -1)),
@@ -233,8 +212,8 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
       });
 
       it('gives small pages to who looks at few objects', async () => {
-        await place.fill(Array.from({ length: 30 }, (_, index) => `1/wal/${String(index)}`));
-        for await (const page of storage.list('1/', { limit: 2 }, deadline)) {
+        await at.place.fill(Array.from({ length: 30 }, (_, index) => `1/wal/${String(index)}`));
+        for await (const page of at.storage.list('1/', { limit: 2 }, at.deadline)) {
           expect(page.length).toBeLessThanOrEqual(2);
           if (page.length > 0) break;
         }
@@ -242,7 +221,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
       });
 
       it('keeps names with special characters, and sorts by bytes', async () => {
-        const { refused = [] } = place;
+        const { refused = [] } = at.place;
         for (const name of refused) {
           await expect(create(`1/wal/${name}`, text(name))).rejects.toMatchObject({ kind: 'configuration' });
         }
@@ -254,7 +233,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         expect(await keys('1/wal/', { after: '1/wal/percent%20and%' })).toEqual(
           sorted.slice(sorted.indexOf('1/wal/percent%20and%') + 1),
         );
-        await storage.delete(sorted, deadline);
+        await at.storage.delete(sorted, at.deadline);
         expect(await keys('')).toEqual([]);
       });
     });
@@ -262,15 +241,20 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
     describe('delete', () => {
       it('deletes in batches, and again', async () => {
         const all = Array.from({ length: 25 }, (_, index) => `1/wal/${String(index).padStart(3, '0')}`);
-        await place.fill([...all, '1/wal/kept']);
-        await storage.delete(all, deadline);
-        await storage.delete([...all, '9/never/there'], deadline);
-        await storage.delete([], deadline);
+        await at.place.fill([...all, '1/wal/kept']);
+        await at.storage.delete(all, at.deadline);
+        await at.storage.delete([...all, '9/never/there'], at.deadline);
+        await at.storage.delete([], at.deadline);
         expect(await keys('')).toEqual(['1/wal/kept']);
         await create('1/wal/001', text('again'));
         expect((await read('1/wal/001')).toString()).toBe('again');
       });
     });
+
+    describeRaces(at, lacking);
+    if (!lacking.includes('atPrefix')) describePrefixes(at);
+    if (!lacking.includes('denied')) describeDenied(at);
+    if (!lacking.includes('digest')) describeDigest(at);
 
     it('does nothing once the deadline has passed', async () => {
       await create('1/wal/a', text('1'));
@@ -280,80 +264,24 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>, m
         retryable: false,
         message: expect.stringContaining('the test') as unknown,
       };
-      await expect(storage.create('1/wal/b', text('1'), passed)).rejects.toMatchObject(expected);
-      await expect(storage.get('1/wal/a', passed)).rejects.toMatchObject(expected);
-      await expect(storage.head('1/wal/a', passed)).rejects.toMatchObject(expected);
-      await expect(allOf(storage.list('', {}, passed))).rejects.toMatchObject(expected);
-      await expect(storage.delete(['1/wal/a'], passed)).rejects.toMatchObject(expected);
+      await expect(at.storage.create('1/wal/b', text('1'), passed)).rejects.toMatchObject(expected);
+      await expect(at.storage.get('1/wal/a', passed)).rejects.toMatchObject(expected);
+      await expect(at.storage.head('1/wal/a', passed)).rejects.toMatchObject(expected);
+      await expect(allOf(at.storage.list('', {}, passed))).rejects.toMatchObject(expected);
+      await expect(at.storage.delete(['1/wal/a'], passed)).rejects.toMatchObject(expected);
       expect(await keys('')).toEqual(['1/wal/a']);
     });
 
     it('never calls an object absent, nor a listing empty, where the whole place is missing', async () => {
-      const { storage: nowhere, kind } = await place.missing();
-      await expect(nowhere.create('1/wal/a', text('1'), deadline)).rejects.toMatchObject({ kind });
-      await expect(nowhere.get('1/wal/a', deadline)).rejects.toMatchObject({ kind });
-      await expect(nowhere.head('1/wal/a', deadline)).rejects.toMatchObject({ kind });
-      await expect(allOf(nowhere.list('', {}, deadline))).rejects.toMatchObject({ kind });
-      await expect(nowhere.delete(['1/wal/a'], deadline)).rejects.toMatchObject({ kind });
+      const { storage: nowhere, kind } = await at.place.missing();
+      await expect(nowhere.create('1/wal/a', text('1'), at.deadline)).rejects.toMatchObject({ kind });
+      await expect(nowhere.get('1/wal/a', at.deadline)).rejects.toMatchObject({ kind });
+      await expect(nowhere.head('1/wal/a', at.deadline)).rejects.toMatchObject({ kind });
+      await expect(allOf(nowhere.list('', {}, at.deadline))).rejects.toMatchObject({ kind });
+      await expect(nowhere.delete(['1/wal/a'], at.deadline)).rejects.toMatchObject({ kind });
       nowhere.close();
     });
   });
 
-  describe(`the storage contract: ${name}, many objects`, () => {
-    const total = 5_300;
-    const all = Array.from({ length: total }, (_, index) => manyKey(index)).sort(compareKeys);
-    let place: Place;
-    let deadline: Deadline;
-
-    beforeAll(async () => {
-      place = await makeLargePlace();
-      await place.fill(all);
-      deadline = new Deadline(60_000);
-    });
-    afterAll(async () => {
-      deadline.close();
-      place.storage.close();
-      await place.remove();
-    });
-
-    it('lists them all, each once, in several pages', async () => {
-      let pages = 0;
-      const seen: string[] = [];
-      for await (const page of place.storage.list('', {}, deadline)) {
-        pages += 1;
-        seen.push(...page.map(({ key }) => key));
-      }
-      expect(seen.sort(compareKeys)).toEqual(all);
-      expect(pages).toBeGreaterThan(1);
-    });
-
-    it.each([0, 999, 1_000, 2_650, total - 2, total - 1])('lists what comes after number %i', async (index) => {
-      const objects = await allOf(place.storage.list('1/', { after: all[index] ?? '' }, deadline));
-      expect(objects.map(({ key }) => key).sort(compareKeys)).toEqual(all.slice(index + 1));
-    });
-
-    it('deletes them all', async () => {
-      await place.storage.delete(all, deadline);
-      expect(await allOf(place.storage.list('', {}, deadline))).toEqual([]);
-    });
-  });
-}
-
-/** As segments lie: 256 to a directory. */
-function manyKey(index: number): string {
-  const hex = (value: number): string => value.toString(16).toUpperCase().padStart(8, '0');
-  const directory = `00000001${hex(Math.floor(index / 256))}`;
-  return `1/wal/${directory}/${directory}${hex(index % 256)}`;
-}
-
-async function allOf(pages: AsyncIterable<readonly ListedObject[]>): Promise<ListedObject[]> {
-  const objects: ListedObject[] = [];
-  for await (const page of pages) objects.push(...page);
-  return objects;
-}
-
-function clientAt(clients: readonly Storage[], index: number): Storage {
-  const client = clients[index % clients.length];
-  if (client === undefined) throw new Error('no clients');
-  return client;
+  describeManyObjects(name, makeLargePlace, manyObjects);
 }

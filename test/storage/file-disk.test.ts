@@ -64,7 +64,7 @@ describe('link(2)', () => {
 });
 
 describe('durability', () => {
-  /** Notes what is synced and linked, in order, by the path below the root. */
+  /** Notes, by the path below the root, each sync when it has ended, and each link when it begins. */
   const noting = (events: string[]): Partial<Disk> => ({
     open: async (...given) => {
       const file = await promises.open(...given);
@@ -72,9 +72,9 @@ describe('durability', () => {
         .slice(place.path.length)
         .replace(/[\w-]+\.[0-9]+\.[0-9a-f]+\.part/, 'TEMP');
       const sync = file.sync.bind(file);
-      file.sync = () => {
+      file.sync = async () => {
+        await sync();
         events.push(`sync ${path}`);
-        return sync();
       };
       return file;
     },
@@ -88,7 +88,10 @@ describe('durability', () => {
     const events: string[] = [];
     const storage = on(noting(events));
     await create(storage, '1/wal/d/a');
-    expect(events).toEqual(['sync ', 'sync /1', 'sync /1/wal', 'sync /tmp/TEMP', 'link', 'sync /1/wal/d']);
+    // The directories are synced while the file is written.
+    const before = events.splice(0, events.indexOf('link')).sort();
+    expect(before).toEqual(['sync ', 'sync /1', 'sync /1/wal', 'sync /tmp/TEMP']);
+    expect(events).toEqual(['link', 'sync /1/wal/d']);
     events.length = 0;
     await create(storage, '1/wal/d/b');
     expect(events).toEqual(['sync /tmp/TEMP', 'link', 'sync /1/wal/d']);

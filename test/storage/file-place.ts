@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import type { Place } from './conformance.ts';
+import type { Capability, Place } from './contract/place.ts';
 
 /** The settings of an archive in a directory. */
 export function fileArchive(path: string, mounted = false): ArchiveSettings {
@@ -15,13 +15,22 @@ export function fileArchive(path: string, mounted = false): ArchiveSettings {
 /** How a storage is reached: on Node, or in the executable. */
 export type Connect = (archive: ArchiveSettings) => Promise<Storage>;
 
+/** A file system tells no digest; whom it denies is tested with users of their own, in file-processes.server.test.ts. */
+export const FILE_LACKS: readonly Capability[] = ['digest', 'denied'];
+
+export interface FilePlace extends Place {
+  readonly path: string;
+  readonly archive: ArchiveSettings;
+}
+
 /** An archive in a new directory. Its name has all that a URL must encode. */
-export async function makeFilePlace(connectTo: Connect = connect): Promise<Place & { path: string }> {
+export async function makeFilePlace(connectTo: Connect = connect): Promise<FilePlace> {
   const base = await mkdtemp(join(tmpdir(), 'walseal-storage-'));
   const path = join(base, "arch ive%#?[é]&+~'");
   await mkdir(path);
   return {
     path,
+    archive: fileArchive(path),
     storage: await connectTo(fileArchive(path)),
     another: () => connectTo(fileArchive(path)),
     missing: async () => ({ storage: await connectTo(fileArchive(join(base, 'nowhere'))), kind: 'unreachable' }),
@@ -31,6 +40,10 @@ export async function makeFilePlace(connectTo: Connect = connect): Promise<Place
       await Promise.all(keys.map((key) => writeFile(join(path, key), 'x')));
     },
     leftovers: () => readdir(join(path, 'tmp')).catch(() => []),
+    atPrefix: async (prefix) => {
+      await mkdir(join(path, prefix), { recursive: true });
+      return connectTo(fileArchive(join(path, prefix)));
+    },
     remove: () => rm(base, { recursive: true, force: true }),
   };
 }

@@ -1,5 +1,12 @@
-import { connectInExecutable } from './bridge/executable.ts';
+import { connectInExecutable, connectInOwnExecutable } from './bridge/executable.ts';
 import { describeStorage } from './conformance.ts';
-import { makeFilePlace } from './file-place.ts';
+import { FILE_LACKS, makeFilePlace } from './file-place.ts';
 
-describeStorage('file, in the executable', () => makeFilePlace(connectInExecutable));
+describeStorage(
+  'file, in the executable',
+  async () => {
+    const place = await makeFilePlace(connectInExecutable);
+    return { ...place, apart: () => connectInOwnExecutable(place.archive) };
+  },
+  { lacking: FILE_LACKS },
+);

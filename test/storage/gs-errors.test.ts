@@ -317,7 +317,12 @@ describe('a listing', () => {
   });
 
   it('is not an end where a later page fails', async () => {
-    await answering(page(['prefix/a'], 'a'), refusal(500, 'backendError'));
-    await expect(listed()).rejects.toMatchObject({ kind: 'unreachable', retryable: true });
+    await answering(page(['prefix/a'], 'a'), refusal(403, 'forbidden'));
+    await expect(listed()).rejects.toMatchObject({ kind: 'denied' });
+  });
+
+  it('goes on where a later page fails for a passing reason', async () => {
+    await answering(page(['prefix/a'], 'a'), refusal(500, 'backendError'), page(['prefix/b']));
+    expect((await listed()).map(({ key }) => key)).toEqual(['a', 'b']);
   });
 });

@@ -2,6 +2,7 @@ import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { fakeGcs, startFakeGcs, type FakeGcs } from '../harness/stores/fake-gcs.ts';
+import { connectInOwnExecutable } from './bridge/executable.ts';
 import type { Place } from './conformance.ts';
 
 /** All that the settings let a prefix hold, and what URLs and queries give a meaning of their own. */
@@ -44,6 +45,8 @@ async function placeIn(store: FakeGcs, open: Open): Promise<Place> {
       };
       await Promise.all(Array.from({ length: TOGETHER }, put));
     },
+    apart: () => connectInOwnExecutable(archive),
+    atPrefix: (prefix) => open({ ...archive, url: `${archive.url}/${prefix}` }),
     leftovers: () => Promise.resolve([]),
     remove: () => Promise.resolve(),
   };

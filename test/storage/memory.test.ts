@@ -1,9 +1,13 @@
 import { withLimits } from '../../src/storage/limits.ts';
 import { withRetry } from '../../src/storage/retry.ts';
 import { describeStorage } from './conformance.ts';
+import type { MakePlace } from './contract/place.ts';
 import { MemoryStorage } from './memory.ts';
 
-describeStorage('memory, which the other tests are built on', () => {
+/** It is one process's, and knows no credentials. */
+const LACKING = ['apart', 'atPrefix', 'denied', 'digest'] as const;
+
+const makePlace: MakePlace = () => {
   const memory = new MemoryStorage();
   const assemble = (): ReturnType<typeof withRetry> => withRetry(withLimits(memory));
   return Promise.resolve({
@@ -21,4 +25,6 @@ describeStorage('memory, which the other tests are built on', () => {
     leftovers: () => Promise.resolve([]),
     remove: () => Promise.resolve(),
   });
-});
+};
+
+describeStorage('memory, which the other tests are built on', makePlace, { lacking: LACKING });

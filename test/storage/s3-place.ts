@@ -3,6 +3,7 @@ import { minio, type BucketOptions, type Credentials, type Minio } from '../harn
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
 import { connect } from '../../src/storage/connect.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { connectInExecutable, connectInOwnExecutable } from './bridge/executable.ts';
 import type { Place } from './conformance.ts';
 
 /** All that a prefix may hold, and an encoder may stumble over. */
@@ -27,14 +28,32 @@ export function enter({ accessKeyId, secretAccessKey }: Credentials): void {
 
 export type Connect = (archive: ArchiveSettings) => Promise<Storage>;
 
+/** `connect` here and in the executable, for the one who may do all. */
+export const RUNTIMES: readonly (readonly [string, Connect])[] = [
+  [
+    'on Node',
+    async (archive) => {
+      enter((await minio()).root);
+      return connect(archive);
+    },
+  ],
+  [
+    'in the executable',
+    async (archive) => {
+      const { accessKeyId, secretAccessKey } = (await minio()).root;
+      return connectInExecutable(archive, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+    },
+  ],
+];
+
 /** An archive in a new bucket of a real MinIO. */
 export async function makeS3Place(
   settings: Partial<ArchiveSettings> = {},
-  options: BucketOptions & { connect?: Connect } = {},
+  open: Connect = connect,
+  options: BucketOptions = {},
 ): Promise<Place & { archive: ArchiveSettings; bucket: string; server: Minio }> {
   const server = await minio();
   enter(server.root);
-  const open = options.connect ?? connect;
   const bucket = await server.makeBucket(undefined, options);
   const archive = s3Archive(server, bucket, settings);
   const root = archive.url.slice(`s3://${bucket}/`.length);
@@ -54,6 +73,9 @@ export async function makeS3Place(
         bucket,
         keys.map((key) => `${root}/${key}`),
       ),
+    apart: () => connectInOwnExecutable(archive, environment(server.root)),
+    atPrefix: (prefix) => open({ ...archive, url: `${archive.url}/${prefix}` }),
+    denied: async () => connectInOwnExecutable(archive, environment(await server.makeUser())),
     // Each object is one request: the server keeps nothing of one that was not whole.
     leftovers: async () => {
       const uploads: string[] = [];
@@ -67,4 +89,8 @@ export async function makeS3Place(
     // The server's directory goes with it.
     remove: () => Promise.resolve(),
   };
+}
+
+function environment({ accessKeyId, secretAccessKey }: Credentials): Record<string, string> {
+  return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
 }

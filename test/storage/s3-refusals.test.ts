@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connect } from '../../src/storage/connect.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { StorageErrorKind } from '../../src/storage/errors.ts';
 import { openS3 } from '../../src/storage/s3/storage.ts';
@@ -71,7 +72,7 @@ const ALWAYS: readonly (readonly [string, Answer, Outcome])[] = [
 
   ['KMS.DisabledException', s3Error(400, 'KMS.DisabledException'), { kind: 'configuration', hint: /kms_key/ }],
   ['KMS.ThrottlingException', s3Error(400, 'KMS.ThrottlingException'), { kind: 'throttled' }],
-  ['NotImplemented', s3Error(501, 'NotImplemented'), { kind: 'configuration', hint: /feature/ }],
+  ['NotImplemented', s3Error(501, 'NotImplemented'), { kind: 'configuration', hint: /conditional PUT/ }],
   ['501 without a code', { status: 501 }, { kind: 'configuration' }],
 
   [
@@ -96,6 +97,7 @@ const SOMETIMES: readonly (readonly [string, 'create' | 'get' | 'list' | 'delete
   ['IncompleteBody', 'create', s3Error(400, 'IncompleteBody'), passing],
   ['XMinioStorageFull', 'create', s3Error(507, 'XMinioStorageFull'), { kind: 'full', retryable: false }],
   ['507', 'create', { status: 507 }, { kind: 'full' }],
+  ['413 of a proxy', 'create', proxyPage(413), { kind: 'configuration', retryable: false, hint: /proxy/ }],
   ['QuotaExceeded', 'create', s3Error(403, 'QuotaExceeded'), { kind: 'full' }],
   ['EntityTooLarge', 'create', s3Error(400, 'EntityTooLarge'), { kind: 'full' }],
   ['InvalidStorageClass', 'create', s3Error(400, 'InvalidStorageClass'), { kind: 'configuration' }],
@@ -234,6 +236,32 @@ describe('what S3 answers instead of doing what it was asked', () => {
       await expectOutcome(asking.head(await open([head])), outcome);
       expect(server?.requests).toHaveLength(1);
     });
+  });
+
+  it('stores nothing blindly where it may not look first', async () => {
+    server = await startCanned([{ status: 403 }, s3Error(403, 'AccessDenied')]);
+    storage = await openS3({ ...archiveOf(server), conditionalCreate: 'unproven' });
+    await expectOutcome(asking.create(storage), { kind: 'denied', hint: /s3:ListBucket/ });
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET']);
+  });
+
+  it('learns the time from the store where the clock of the machine is wrong', async () => {
+    const there = new Date(Date.now() + 2 * 3_600_000);
+    const late = s3Error(403, 'RequestTimeTooSkewed', { headers: { date: there.toUTCString() } });
+    server = await startCanned([late, object()]);
+    storage = await connect(archiveOf(server));
+    expect((await storage.get('a', deadline)).info.size).toBe(7);
+    const sentAt = (index: number): string => server?.requests[index]?.headers['x-amz-date'] ?? '';
+    expect(sentAt(0).slice(0, 11)).not.toBe(sentAt(1).slice(0, 11));
+    expect(sentAt(1).slice(0, 11)).toBe(there.toISOString().replaceAll(/[-:]/g, '').slice(0, 11));
+  });
+
+  it('leaves out what comes before, where the store does not', async () => {
+    const keys = ['a', 'b', 'c'].map((key) => listed(`${ODD_PREFIX}/${key}`.replaceAll('&', '&amp;')));
+    const store = await open([listing(`<IsTruncated>false</IsTruncated>${keys.join('')}`)]);
+    const pages: string[][] = [];
+    for await (const page of store.list('', { after: 'b' }, deadline)) pages.push(page.map(({ key }) => key));
+    expect(pages).toEqual([['c']]);
   });
 
   it('waits as long as a date says', async () => {

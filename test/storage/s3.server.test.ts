@@ -1,8 +1,13 @@
 import { describe } from 'vitest';
 import { needStore } from '../harness/need.ts';
 import { describeStorage } from './conformance.ts';
-import { makeS3Place } from './s3-place.ts';
+import { makeS3Place, RUNTIMES } from './s3-place.ts';
 
-describe.skipIf(needStore('minio'))('s3', () => {
-  describeStorage('S3', () => makeS3Place({ conditionalCreate: 'proven' }));
+describe.skipIf(needStore('minio'))('S3', () => {
+  for (const [runtime, connect] of RUNTIMES) {
+    describeStorage(`S3 ${runtime}`, () => makeS3Place({ conditionalCreate: 'proven' }, connect), {
+      // Its pages hold 1,000.
+      manyObjects: 2_300,
+    });
+  }
 });

@@ -83,6 +83,28 @@ test('one connection serves one request after the other', async () => {
   expect(sockets.size).toBe(1);
 });
 
+test('a kept connection that the server closes meanwhile costs nothing', async () => {
+  const server = createServer((_, response) => response.end('x'));
+  const url = new URL(await listen(server));
+  const sender = await transport();
+  const ask = async (): Promise<string> =>
+    (await collect((await sender.send({ method: 'GET', url, headers: {} })).body)).toString();
+  expect(await Promise.all([ask(), ask()])).toEqual(['x', 'x']);
+  await expect.poll(() => countIdle(server)).toBe(2);
+  server.closeAllConnections();
+  expect(await ask()).toBe('x');
+});
+
+/** Connections that are open; all of them are idle when no request is under way. */
+async function countIdle(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
 describe('a body', () => {
   test.each([0, 1, 20 * MIB + 1])('of %i bytes is sent whole, with its length', async (length) => {
     const url = await serve((request, response) => {

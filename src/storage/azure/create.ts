@@ -1,9 +1,12 @@
 import { Readable } from 'node:stream';
 
 import type { Deadline } from '../deadline.ts';
+import { StorageError } from '../errors.ts';
 import type { Body } from '../storage.ts';
 import { Call } from './call.ts';
 import type { Client } from './client.ts';
+import { mayBeTaken } from './errors.ts';
+import { headBlob } from './read.ts';
 
 export interface CreateOptions {
   /** The access tier of the new blob; undefined: the account's default. */
@@ -33,7 +36,20 @@ export async function createBlob(
       }),
     );
     return etag;
+  } catch (error) {
+    if (mayBeTaken(call.answer) && (await isThere(client, key, deadline))) {
+      throw new StorageError('exists', `there is a ${key} already`, { cause: error });
+    }
+    throw error;
   } finally {
     call.close();
   }
+}
+
+/** Whether the service says so; false where it says anything else. */
+async function isThere(client: Client, key: string, deadline: Deadline): Promise<boolean> {
+  return headBlob(client, key, deadline, undefined).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,11 +1,6 @@
-import { StorageError, type StorageErrorKind } from '../errors.ts';
+import { StorageError, type Meaning } from '../errors.ts';
+import { retryAfter } from '../http/retry-after.ts';
 import type { Answer, Question } from './question.ts';
-
-interface Meaning {
-  readonly kind: StorageErrorKind;
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
 
 const CONTAINER: Meaning = {
   kind: 'configuration',
@@ -127,15 +122,22 @@ const CODES: Readonly<Record<string, Meaning>> = {
 };
 
 /**
- * Refusals that a create only meets where a blob is there already, as it would overwrite it. Which of them comes first
- * depends on permissions and policies; what is there is looked at in any case.
+ * Refusals of a create that may only mean that a blob is there, and that we may not overwrite it: permissions and
+ * policies are looked at before the condition that would keep it. With a signature that may create and not write, this is
+ * what "exists" looks like.
  */
-const TAKEN: ReadonlySet<string> = new Set([
-  'UnauthorizedBlobOverwrite',
-  'BlobImmutableDueToPolicy',
+const MAYBE_TAKEN: ReadonlySet<string> = new Set([
+  'AuthorizationFailure',
+  'AuthorizationPermissionMismatch',
   'BlobImmutableDueToLegalHold',
+  'BlobImmutableDueToPolicy',
   'LeaseIdMissing',
+  'UnauthorizedBlobOverwrite',
 ]);
+
+export function mayBeTaken(answer: Answer | undefined): boolean {
+  return answer !== undefined && answer.status >= 400 && MAYBE_TAKEN.has(codeOf(answer) ?? '');
+}
 
 const UNKNOWN: Meaning = { kind: 'unreachable', retryable: false };
 const STRANGER: Meaning = {
@@ -159,12 +161,10 @@ const STATUSES: Readonly<Record<number, Meaning>> = {
 /** What an answer of 400 and more means. The SDK's error stays out: it holds the request, with what signs it. */
 export function answerFault(question: Question, answer: Answer): StorageError {
   const code = codeOf(answer);
-  const known = CODES[code ?? ''] ?? STATUSES[answer.status] ?? (code === undefined ? STRANGER : UNKNOWN);
-  const meaning = question.verb === 'create' && TAKEN.has(code ?? '') ? (CODES['BlobAlreadyExists'] ?? known) : known;
-  const wait = retryAfterMs(answer);
+  const meaning = CODES[code ?? ''] ?? STATUSES[answer.status] ?? (code === undefined ? STRANGER : UNKNOWN);
   return new StorageError(meaning.kind, said(question, answer, code), {
     ...meaning,
-    ...(wait !== undefined && { retryAfterMs: wait }),
+    ...retryAfter(answer.headers),
   });
 }
 
@@ -199,15 +199,6 @@ function said({ verb, key, container }: Question, { status, headers }: Answer, c
 }
 
 /** From the header, which a HEAD has too, else from the body. */
-function codeOf({ headers, text = '' }: Answer): string | undefined {
+export function codeOf({ headers, text = '' }: Answer): string | undefined {
   return headers['x-ms-error-code'] ?? /<Error>\s*<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
-}
-
-/** Retry-After is in seconds, or a date (RFC 9110, 10.2.3). */
-function retryAfterMs({ headers }: Answer): number | undefined {
-  const value = headers['retry-after'];
-  if (!value) return undefined;
-  if (/^[0-9]+$/.test(value)) return Number(value) * 1_000;
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }

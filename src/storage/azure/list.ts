@@ -3,12 +3,15 @@ import { ContainerClient, type ContainerListBlobFlatSegmentResponse } from '@azu
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
+import { retryingPage } from '../retry.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
 import { Call } from './call.ts';
 import type { Client } from './client.ts';
 
 /** The most that the service gives at once. */
 const PAGE = 5_000;
+/** What accounts with a hierarchical namespace list besides objects. */
+const DIRECTORY = '<ResourceType>directory</ResourceType>';
 
 /**
  * All blobs whose keys match, as the service pages them. It begins near `after`, not at the timeline's first segment;
@@ -31,12 +34,14 @@ export async function* listBlobs(
   };
   let token: string | undefined;
   do {
-    const call = new Call({ verb: 'list', key: prefix, container: client.container }, deadline);
-    const page = await askPage(call, container, query, {
-      maxPageSize,
-      ...(token !== undefined && { continuationToken: token }),
-    });
-    const objects = objectsOf(page, client.root, prefix).filter(({ key }) => compareKeys(key, after) > 0);
+    const settings = { maxPageSize, ...(token !== undefined && { continuationToken: token }) };
+    const ask = async (): Promise<{ call: Call; page: ContainerListBlobFlatSegmentResponse }> => {
+      const call = new Call({ verb: 'list', key: prefix, container: client.container }, deadline);
+      return { call, page: await askPage(call, container, query, settings) };
+    };
+    const { call, page } = await retryingPage(token === undefined, ask, deadline);
+    const listed = objectsOf(page, directoriesIn(call), client.root, prefix);
+    const objects = listed.filter(({ key }) => compareKeys(key, after) > 0);
     for (let start = 0; start === 0 || start < objects.length; start += pageSize) {
       yield objects.slice(start, start + pageSize);
     }
@@ -75,8 +80,24 @@ function startOf(prefix: string, after: string): string | undefined {
   return same === '' ? undefined : `${prefix}${same}`;
 }
 
-function objectsOf(page: ContainerListBlobFlatSegmentResponse, root: string, prefix: string): ListedObject[] {
-  return page.segment.blobItems.map(({ name, properties }) => {
+/** Blobs as the answer has them, in its order, and whether each is a directory. The SDK does not read that. */
+function directoriesIn({ answer }: Call): readonly boolean[] {
+  const text = answer?.text ?? '';
+  if (!text.includes(DIRECTORY)) return [];
+  return text
+    .split('<Blob>')
+    .slice(1)
+    .map((blob) => blob.includes(DIRECTORY));
+}
+
+function objectsOf(
+  page: ContainerListBlobFlatSegmentResponse,
+  directories: readonly boolean[],
+  root: string,
+  prefix: string,
+): ListedObject[] {
+  const blobs = page.segment.blobItems.filter((_, index) => directories[index] !== true);
+  return blobs.map(({ name, properties }) => {
     const { contentLength, lastModified } = properties;
     const isAsked = name.startsWith(`${root}${prefix}`);
     if (isAsked && contentLength !== undefined && !Number.isNaN(lastModified.getTime())) {

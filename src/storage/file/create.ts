@@ -30,11 +30,19 @@ export async function createObject(
 ): Promise<Temporary> {
   const path = root.pathOf(key);
   await root.prove();
-  await makeDirectories(root, key, durable);
+  const directories = root.directoriesOf(key).filter((directory) => !durable.has(directory));
+  await makeDirectories(root, directories);
+  // While the object is written. Nothing is linked, nor taken for stored, before it is done.
+  const syncing = makeDurable(root, directories, durable);
+  syncing.catch(() => undefined);
   // Nothing depends on this look; it saves writing what could not be linked.
-  if (await isTaken(root, path)) throw await taken(root, path);
+  if (await isTaken(root, path)) {
+    await syncing;
+    throw await taken(root, path);
+  }
   const temporary = await writeTemporary(root, body, deadline);
   try {
+    await syncing;
     deadline.signal.throwIfAborted();
     await link(root, temporary, path, durable);
     await syncDirectory(root, dirname(path));
@@ -44,18 +52,22 @@ export async function createObject(
   }
 }
 
-/**
- * Makes the directories of a key and syncs the parent of each, of those that were there as well: whoever made them
- * may have died before the sync. Once for each directory and process.
- */
-async function makeDirectories(root: Root, key: string, durable: Durable): Promise<void> {
-  for (const directory of root.directoriesOf(key)) {
-    if (durable.has(directory)) continue;
+async function makeDirectories(root: Root, directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
     try {
       await root.disk.mkdir(directory, 0o750);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw fault(error, `make ${directory}`);
     }
+  }
+}
+
+/**
+ * Syncs the parent of each directory, of those that were there as well: whoever made them may have died before the
+ * sync. Once for each directory and process.
+ */
+async function makeDurable(root: Root, directories: readonly string[], durable: Durable): Promise<void> {
+  for (const directory of directories) {
     await syncDirectory(root, dirname(directory));
     durable.add(directory);
   }

@@ -1,11 +1,5 @@
 import { codeOf } from '../../exit.ts';
-import { StorageError, type StorageErrorKind } from '../errors.ts';
-
-interface Meaning {
-  readonly kind: StorageErrorKind;
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
+import { StorageError, type Meaning } from '../errors.ts';
 
 const DENIED: Meaning = {
   kind: 'denied',

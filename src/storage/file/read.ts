@@ -41,10 +41,11 @@ async function* read(
       deadline.signal.throwIfAborted();
       const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, Math.max(size - total, 0) + 1));
       const { bytesRead } = await doing(`read ${path}`, file.read(buffer, 0, buffer.length, total));
-      if (bytesRead === 0) break;
       total += bytesRead;
       if (total > size) throw changed(path, size, `at least ${total}`);
-      yield buffer.subarray(0, bytesRead);
+      if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
+      // Less than was asked for means that the file ends there; where it should not end yet, it is asked again.
+      if (bytesRead === 0 || (total === size && bytesRead < buffer.length)) break;
     }
     if (total !== size) throw changed(path, size, String(total));
   } finally {

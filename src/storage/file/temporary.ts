@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import type { Deadline } from '../deadline.ts';
 import type { Body } from '../storage.ts';
 import { codeOf } from '../../exit.ts';
@@ -14,8 +13,6 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const BATCH_PIECES = 1_024;
 /** Where a process number means something, the process, a random part. */
 const NAME = /^(?<host>[\w-]+)\.(?<pid>[0-9]+)\.[0-9a-f]{24}\.part$/;
-/** Containers may have the name of their host, and each counts its processes for itself. */
-const HOST = `${hostname()}-${pidNamespace()}`.replaceAll(/[^\w-]/g, '_');
 /** Nobody works on one for so long: every work has a deadline. */
 const STALE_MS = 24 * 60 * 60 * 1_000;
 /** Removes no more at a time: it must not slow a push down. */
@@ -32,7 +29,7 @@ export interface Temporary {
 
 /** Writes and syncs a body under a name that nobody else uses. Where that fails, nothing is left behind. */
 export async function writeTemporary(root: Root, body: Body, deadline: Deadline): Promise<Temporary> {
-  const path = `${root.path}/${TEMPORARY}/${HOST}.${process.pid}.${randomBytes(12).toString('hex')}.part`;
+  const path = `${root.path}/${TEMPORARY}/${thisHost()}.${process.pid}.${randomBytes(12).toString('hex')}.part`;
   const file = await open(root, path);
   try {
     await writeAll(file, path, body, deadline);
@@ -65,11 +62,20 @@ export async function sweep(root: Root, nowMs?: number): Promise<void> {
     const { host, pid } = NAME.exec(name)?.groups ?? {};
     if (host === undefined || pid === undefined) continue;
     const path = `${directory}/${name}`;
-    const isLeft = (host === HOST && isGone(Number(pid))) || (nowMs !== undefined && (await isOld(root, path, nowMs)));
+    const isLeft =
+      (host === thisHost() && isGone(Number(pid))) || (nowMs !== undefined && (await isOld(root, path, nowMs)));
     if (!isLeft) continue;
     await removeTemporary(root, path);
     removed += 1;
   }
+}
+
+let host: string | undefined;
+
+/** Containers may have the name of their host, and each counts its processes for itself. */
+function thisHost(): string {
+  host ??= `${readFileSync('/proc/sys/kernel/hostname', 'utf8').trim()}-${pidNamespace()}`.replaceAll(/[^\w-]/g, '_');
+  return host;
 }
 
 /** Its number, or the number of this process alone where that cannot be seen: then only age tells. */

@@ -5,11 +5,14 @@ import type { Transport } from '../http/transport.ts';
 /** A token service that does not answer by then will not; whose deadline ends earlier stops waiting earlier. */
 const ANSWER_MS = 10_000;
 
+/** What a request needs of the transport. */
+export type Sender = Pick<Transport, 'send'>;
+
 /**
  * The transport as `fetch`, for the small requests of a client library that fetches tokens. Errors: those of the
  * transport.
  */
-export function fetchThrough(transport: Transport): typeof fetch {
+export function fetchThrough(transport: Sender): typeof fetch {
   return async (input, init) => {
     const request = new Request(input, init);
     const url = new URL(request.url);

@@ -22,7 +22,10 @@ export class Client {
   async send(request: Omit<HttpRequest, 'signal'>, deadline: Deadline): Promise<HttpResponse> {
     const credentials = await this.#credentials?.headers(deadline);
     const headers = { 'user-agent': AGENT, ...credentials, ...request.headers };
-    return this.#transport.send({ ...request, headers, signal: deadline.signal });
+    const response = await this.#transport.send({ ...request, headers, signal: deadline.signal });
+    // A token may be revoked before it expires.
+    if (response.status === 401) this.#credentials?.forget();
+    return response;
   }
 
   /** How messages name a request: "get of gs://bucket/prefix/key". */

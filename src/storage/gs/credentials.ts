@@ -3,8 +3,7 @@ import { gaxios, gcpMetadata, GoogleAuth } from 'google-auth-library';
 import { codeOf } from '../../exit.ts';
 import type { Deadline } from '../deadline.ts';
 import { StorageError, storageErrorWithin } from '../errors.ts';
-import type { Transport } from '../http/transport.ts';
-import { fetchThrough } from './auth-fetch.ts';
+import { fetchThrough, type Sender } from './auth-fetch.ts';
 
 /** To read, write, list and delete objects, and nothing of their policies. */
 const SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
@@ -14,6 +13,9 @@ const HINT =
   'Application Default Credentials are looked for in GOOGLE_APPLICATION_CREDENTIALS, in the file that ' +
   '"gcloud auth application-default login" writes, and on the metadata server, with the environment and home of the user that PostgreSQL runs as.';
 
+/** As the library names them; one of the environment's own comes on top. */
+const METADATA_HOSTS = ['169.254.169.254', 'metadata.google.internal', 'metadata.google.internal.'];
+
 /**
  * Application Default Credentials, as the client library finds them and renews their tokens.
  * https://cloud.google.com/docs/authentication/application-default-credentials
@@ -22,8 +24,9 @@ export class Credentials {
   readonly #fetch: typeof fetch;
   #auth: GoogleAuth | undefined;
 
-  constructor(transport: Transport) {
+  constructor(transport: Sender) {
     this.#fetch = fetchThrough(transport);
+    keepFromProxies(process.env);
   }
 
   /** The headers that authorize a request. Errors: StorageError `configuration`, `denied`, `unreachable`, `throttled`. */
@@ -33,11 +36,16 @@ export class Credentials {
     try {
       return Object.fromEntries(await deadline.race(auth.getRequestHeaders()));
     } catch (error) {
-      // What failed or hangs in it is forgotten, or an agent would fail for ever.
-      if (this.#auth === auth) this.#auth = undefined;
+      // What failed or hangs in it would do so for ever, in an agent.
+      if (this.#auth === auth) this.forget();
       gcpMetadata.resetIsAvailableCache();
       throw credentialsFault(error);
     }
+  }
+
+  /** The next headers hold a new token. */
+  forget(): void {
+    this.#auth = undefined;
   }
 }
 
@@ -47,6 +55,19 @@ function makeAuth(fetchImplementation: typeof fetch): GoogleAuth {
     resolved: (config) => Promise.resolve({ ...config, retryConfig: { ...config.retryConfig, retry: 0 } }),
   });
   return new GoogleAuth({ scopes: SCOPES, projectId: NO_PROJECT, clientOptions: { transporter } });
+}
+
+/**
+ * A machine's token comes in the clear, over a link of its own: no proxy may see it. The library asks for it through one
+ * unless this variable says otherwise.
+ */
+function keepFromProxies(env: NodeJS.ProcessEnv): void {
+  const said = env['NO_PROXY'] ?? env['no_proxy'] ?? '';
+  const own = [env['GCE_METADATA_IP'], env['GCE_METADATA_HOST']].map((host) => host?.replace(/:\d+$/, ''));
+  const hosts = new Set(
+    [...said.split(','), ...own, ...METADATA_HOSTS].filter((host) => host !== undefined && host !== ''),
+  );
+  env['NO_PROXY'] = [...hosts].join(',');
 }
 
 /**

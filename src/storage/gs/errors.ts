@@ -1,12 +1,7 @@
+import { StorageError, type Meaning } from '../errors.ts';
+import { retryAfter } from '../http/retry-after.ts';
 import type { HttpResponse } from '../http/transport.ts';
-import { StorageError, type StorageErrorKind } from '../errors.ts';
 import { readText } from './answers.ts';
-
-interface Meaning {
-  readonly kind: StorageErrorKind;
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
 
 /** An answer that is not what was asked for. */
 export interface Refusal {
@@ -132,8 +127,7 @@ export function refused(refusal: Refusal, what: string): StorageError {
 /** Reads a refusal's body to its end. Errors: those of the body. */
 export async function readRefusal(response: HttpResponse): Promise<Refusal> {
   const said = parse(await readText(response));
-  const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
-  return { status: response.status, ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return { status: response.status, ...said, ...retryAfter(response.headers) };
 }
 
 /** An answer that cannot be the service's: a page of a proxy, of a network's login, of another program. */
@@ -164,12 +158,4 @@ function parse(text: string): Pick<Refusal, 'reason' | 'message'> {
 function shown(message: string): string {
   const line = message.trim().split(/[\r\n]/, 1)[0] ?? '';
   return line.length > MESSAGE_CHARACTERS ? `${line.slice(0, MESSAGE_CHARACTERS)}...` : line;
-}
-
-/** Seconds, or a date (RFC 9110, 10.2.3). */
-function parseRetryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d+$/.test(value)) return Number(value) * 1_000;
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }

@@ -1,8 +1,10 @@
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
+import { retryingPage } from '../retry.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
 import { listPage } from './absence.ts';
+import type { Page } from './answers.ts';
 import type { Client } from './client.ts';
 
 /** The service gives no more. */
@@ -26,7 +28,9 @@ export async function* listObjects(
   };
   let pageToken: string | undefined;
   do {
-    const page = await listPage(client, what, { ...query, pageToken }, deadline);
+    const asked = { ...query, pageToken };
+    const ask = (): Promise<Page> => listPage(client, what, asked, deadline);
+    const page = await retryingPage(pageToken === undefined, ask, deadline);
     if (page.nextPageToken !== undefined && page.nextPageToken === pageToken) throw stuck(what);
     pageToken = page.nextPageToken;
     const objects = page.objects.flatMap((object) => {

@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { Readable } from 'node:stream';
 
+import { codeOf } from '../../exit.ts';
 import { seconds } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { Body } from '../storage.ts';
@@ -39,9 +40,13 @@ export interface HttpResponse {
   readonly body: Readable;
 }
 
+/** How often a kept connection may turn out to be closed by the other side before the reset counts. */
+const STALE_CONNECTIONS = 3;
+
 /**
  * The one way to an object store: every client library sends through this, so limits, certificates, proxies and errors
- * are the same for all, in every runtime. It follows no redirect, repeats nothing, decodes nothing and keeps no cookie.
+ * are the same for all, in every runtime. It follows no redirect, decodes nothing and keeps no cookie. It repeats only what
+ * met a kept connection that the server was just closing: a request without a body, before any answer (RFC 9112, 9.3.1).
  */
 export class Transport {
   readonly #agents: Agents;
@@ -57,6 +62,17 @@ export class Transport {
    * `configuration` where a proxy turns us away; the reason of `signal`; what the body's source throws, as it is.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
+    for (let stale = 0; ; stale += 1) {
+      const exchange = this.#exchange(request);
+      try {
+        return await exchange.run();
+      } catch (error) {
+        if (!exchange.metStaleConnection || stale === STALE_CONNECTIONS) throw error;
+      }
+    }
+  }
+
+  #exchange(request: HttpRequest): Exchange {
     const { url, signal } = request;
     signal?.throwIfAborted();
     const length = request.body?.length;
@@ -66,7 +82,7 @@ export class Transport {
       ...this.#agents.routeTo(url),
     };
     const outgoing = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
-    return new Exchange(outgoing, request, this.#limits).run();
+    return new Exchange(outgoing, request, this.#limits);
   }
 
   /** Closes the connections. */
@@ -95,6 +111,13 @@ class Exchange {
     this.#outgoing = outgoing;
     this.#request = request;
     this.#limits = limits;
+  }
+
+  /** Whether it ended, without an answer, on a connection that had served before: the server may never have seen it. */
+  get metStaleConnection(): boolean {
+    const code = this.#failure?.error instanceof StorageError ? codeOf(this.#failure.error.cause) : undefined;
+    const isReset = code === 'ECONNRESET' || code === 'EPIPE';
+    return isReset && this.#outgoing.reusedSocket && this.#request.body === undefined;
   }
 
   run(): Promise<HttpResponse> {

@@ -13,7 +13,7 @@ import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { storageErrorWithin, StorageError } from '../errors.ts';
 import { openTransport, type Transport } from '../http/transport.ts';
-import { credentialFault } from './credentials.ts';
+import { credentialFault, inTime } from './credentials.ts';
 import { handlerOver, type CallOptions, type Heard } from './handler.ts';
 import { refusalOf, refused, type Refusal } from './refusal.ts';
 
@@ -86,7 +86,7 @@ export class Client {
   /** The SDK keeps what it found and asks again before it expires; asked for here, a failure is known for what it is. */
   async #authenticate(deadline: Deadline): Promise<void> {
     try {
-      await deadline.race(this.#s3.config.credentials());
+      await deadline.race(inTime(this.#s3.config.credentials(), this.#url));
     } catch (error) {
       deadline.signal.throwIfAborted();
       throw credentialFault(error, this.#url);

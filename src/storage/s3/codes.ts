@@ -1,12 +1,4 @@
-import type { StorageErrorKind } from '../errors.ts';
-
-/** What a code or a status of the store means to us. */
-export interface Meaning {
-  readonly kind: StorageErrorKind;
-  /** Default: as the kind has it. */
-  readonly retryable?: boolean;
-  readonly hint?: string;
-}
+import type { Meaning } from '../errors.ts';
 
 const ABSENT: Meaning = { kind: 'absent' };
 const EXISTS: Meaning = { kind: 'exists' };
@@ -54,7 +46,7 @@ const KMS: Meaning = {
 };
 const UNSUPPORTED: Meaning = {
   kind: 'configuration',
-  hint: 'The store does not know a feature that was asked for: see sse, kms_key and storage_class.',
+  hint: 'The store does not know what was asked for: the conditional PUT (If-None-Match), without which it can be no archive, or one of sse, kms_key and storage_class.',
 };
 
 /**
@@ -140,6 +132,10 @@ export const BY_CODE: Readonly<Record<string, Meaning>> = {
   XMinioObjectTampered: { kind: 'corrupt', hint: 'The store says that the object was changed behind its back.' },
 };
 
+const TOO_LARGE: Meaning = {
+  kind: 'configuration',
+  hint: 'What stands before the store, a proxy or a load balancer, takes no body of this size: raise its limit (nginx: client_max_body_size).',
+};
 const FOREIGN = 'It is no answer of an S3 store: is the endpoint right, or does a proxy or a load balancer answer?';
 
 /** What a status alone says, where no code came with it, or one that is not known. */
@@ -151,6 +147,7 @@ export function meaningOfStatus(status: number): Meaning {
   if (status === 429 || status === 503) return SLOW;
   if (status === 507) return FULL;
   if (status === 501) return UNSUPPORTED;
+  if (status === 413) return TOO_LARGE;
   if (status === 307 || status === 408 || status === 409) return PASSING;
   if (status >= 300 && status < 400) return REGION;
   if (status === 404 || status < 300) return { kind: 'unreachable', hint: FOREIGN };

@@ -11,7 +11,7 @@ import type { Body } from '../storage.ts';
 import type { Client } from './client.ts';
 import { isSdkRequest } from './handler.ts';
 import type { Place } from './place.ts';
-import { refused } from './refusal.ts';
+import { headFault } from './read.ts';
 
 /** How objects are created. */
 export interface Creation extends Pick<StoreSettings, 'sse' | 'kmsKey' | 'storageClass'> {
@@ -36,8 +36,7 @@ export async function createObject(
   const command = new sdk.PutObjectCommand({
     ...nameOf(place, key),
     IfNoneMatch: '*',
-    // Nothing is read before the store wants it.
-    Body: Readable.from(body.open(), { objectMode: false }),
+    Body: new Source(body),
     ContentLength: body.length,
     // Together: there are stores that ignore the one without the other.
     ChecksumAlgorithm: 'SHA256',
@@ -55,12 +54,29 @@ export async function createObject(
   await client.ask(command, `create ${place.url}/${key}`, deadline);
 }
 
+/**
+ * What the SDK takes for a stream, and never reads: it is the handler that asks it for its pieces. A stream in between
+ * would throw into the body's source when a request is cut off.
+ */
+class Source extends Readable {
+  readonly #body: Body;
+
+  constructor(body: Body) {
+    super();
+    this.#body = body;
+  }
+
+  override async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined, undefined> {
+    yield* this.#body.open();
+  }
+}
+
 async function refuseTaken(client: Client, place: Place, key: string, deadline: Deadline): Promise<void> {
   const doing = `look whether there is a ${place.url}/${key}`;
   const reply = await client.reply(new sdk.HeadObjectCommand(nameOf(place, key)), doing, deadline);
   if ('output' in reply) throw new StorageError('exists', `there is a ${place.url}/${key} already`);
-  // What is missing, be it the bucket, is found out by the PUT. It also decides where we may not look.
-  if (reply.refusal.status !== 404) throw refused(reply.refusal, doing);
+  // What is missing, be it the bucket, is found out by the PUT.
+  if (reply.refusal.status !== 404) throw await headFault(client, place, key, reply.refusal, deadline);
 }
 
 function nameOf(place: Place, key: string): { Bucket: string; Key: string } {

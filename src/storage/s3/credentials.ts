@@ -1,9 +1,32 @@
 import { codeOf } from '../../exit.ts';
+import { seconds } from '../deadline.ts';
 import { storageErrorWithin, StorageError } from '../errors.ts';
 import { networkFault } from '../http/faults.ts';
 
 const HINT =
   "The SDK looks in the environment (AWS_ACCESS_KEY_ID), the profile (AWS_PROFILE, ~/.aws of the user that PostgreSQL runs as), a web identity, and the container's or the machine's role.";
+
+/** Longer than any token service may take, and than the SDK itself waits for the machine's. */
+const LIMIT_MS = 6_000;
+
+/**
+ * The credentials, unless whoever should give them says nothing. The SDK waits a second for the machine's metadata
+ * service, which most machines do not have, but in the executable that limit does not pass while a connection is made.
+ */
+export async function inTime<T>(credentials: Promise<T>, url: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const fact = `no credentials for ${url} within ${seconds(LIMIT_MS)}: nobody who could give them answers`;
+      reject(new StorageError('configuration', fact, { hint: HINT }));
+    }, LIMIT_MS);
+  });
+  try {
+    return await Promise.race([credentials, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** What the SDK's providers throw where they have found nothing: ProviderError and its kin in @smithy/core. */
 const NOT_FOUND: ReadonlySet<string> = new Set(['ProviderError', 'CredentialsProviderError', 'TokenProviderError']);

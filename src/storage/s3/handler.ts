@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
 
+import { seconds } from '../deadline.ts';
+import { StorageError } from '../errors.ts';
 import type { HttpResponse, RequestBody, Transport } from '../http/transport.ts';
 
 /** A request as the SDK makes it (HttpRequest of @smithy/core). */
@@ -33,6 +35,9 @@ export interface CallOptions {
   readonly heard?: Heard;
 }
 
+/** How long a service that gives credentials may take to answer, since its requests are under nobody's deadline. */
+const CREDENTIALS_MS = 3_000;
+
 /** What the SDK sends its requests with: our transport. */
 export function handlerOver(transport: Transport) {
   return {
@@ -43,7 +48,7 @@ export function handlerOver(transport: Transport) {
         url: urlOf(request),
         headers: request.headers,
         body: bodyOf(request),
-        signal: options.abortSignal,
+        signal: options.abortSignal ?? limited(request),
       });
       if (options.heard) options.heard.answer = { status, headers };
       return { response: { statusCode: status, headers: { ...headers }, body } };
@@ -51,6 +56,15 @@ export function handlerOver(transport: Transport) {
     updateHttpClientConfig: () => undefined,
     httpHandlerConfigs: () => ({}),
   };
+}
+
+function limited({ hostname }: SdkRequest): AbortSignal {
+  const controller = new AbortController();
+  const fact = `no answer from ${hostname}, which should give credentials, within ${seconds(CREDENTIALS_MS)}`;
+  setTimeout(() => {
+    controller.abort(new StorageError('unreachable', fact));
+  }, CREDENTIALS_MS).unref();
+  return controller.signal;
 }
 
 /** Whether it is a request of the SDK, where its types promise nothing. */

@@ -5,6 +5,7 @@ import { sdk } from '#s3-sdk';
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import { compareKeys } from '../order.ts';
+import { retryingPage } from '../retry.ts';
 import type { ListedObject, ListOptions } from '../storage.ts';
 import type { Client } from './client.ts';
 import type { Place } from './place.ts';
@@ -29,21 +30,19 @@ export async function* listObjects(
   const isBehind = !after.startsWith(prefix) && compareKeys(after, prefix) > 0;
   let token: string | undefined;
   do {
-    const page = await client.ask(
-      new sdk.ListObjectsV2Command({
-        Bucket: place.bucket,
-        Prefix: place.full(prefix),
-        // Characters that XML can't hold, such as those of a key that somebody else has made.
-        EncodingType: 'url',
-        // Where there is nothing to be found, the bucket is asked for all the same.
-        MaxKeys: isBehind ? 1 : Math.max(1, Math.min(limit, PAGE)),
-        ...(token !== undefined && { ContinuationToken: token }),
-        // Not one outside of the prefix: there are stores that know no answer to that.
-        ...(token === undefined && isWithin && { StartAfter: place.full(after) }),
-      }),
-      doing,
-      deadline,
-    );
+    const command = new sdk.ListObjectsV2Command({
+      Bucket: place.bucket,
+      Prefix: place.full(prefix),
+      // Characters that XML can't hold, such as those of a key that somebody else has made.
+      EncodingType: 'url',
+      // Where there is nothing to be found, the bucket is asked for all the same.
+      MaxKeys: isBehind ? 1 : Math.max(1, Math.min(limit, PAGE)),
+      ...(token !== undefined && { ContinuationToken: token }),
+      // Not one outside of the prefix: there are stores that know no answer to that.
+      ...(token === undefined && isWithin && { StartAfter: place.full(after) }),
+    });
+    const ask = (): Promise<ListObjectsV2CommandOutput> => client.ask(command, doing, deadline);
+    const page = await retryingPage(token === undefined, ask, deadline);
     const objects = objectsOf(place, page, doing);
     if (isBehind) return;
     yield objects.filter(({ key }) => key.startsWith(prefix) && compareKeys(key, after) > 0);

@@ -7,7 +7,7 @@ import { StorageError } from '../errors.ts';
 import type { ObjectInfo, StoredObject } from '../storage.ts';
 import type { Client } from './client.ts';
 import type { Place } from './place.ts';
-import { refused } from './refusal.ts';
+import { refused, type Refusal } from './refusal.ts';
 
 /** What an answer says of an object. */
 interface Described {
@@ -49,19 +49,27 @@ export async function headObject(client: Client, place: Place, key: string, dead
   });
   const reply = await client.reply(command, doing, deadline);
   if ('output' in reply) return describe(reply.output, doing);
-  const { refusal } = reply;
-  if (NEEDS_CODE.has(refusal.status) && refusal.headers['x-amz-delete-marker'] !== 'true') {
-    await explain(client, place, key, deadline);
-  }
-  throw refused(refusal, doing);
+  throw await headFault(client, place, key, reply.refusal, deadline);
 }
 
-/** Asks by a GET, which needs the same permission, why a HEAD was refused. Throws the answer. */
-async function explain(client: Client, place: Place, key: string, deadline: Deadline): Promise<void> {
-  const { bytes } = await getObject(client, place, key, deadline);
+/** Why a HEAD was refused: asked by a GET, which needs the same permission, where the answer does not say enough. */
+export async function headFault(
+  client: Client,
+  place: Place,
+  key: string,
+  refusal: Refusal,
+  deadline: Deadline,
+): Promise<unknown> {
+  const fault = refused(refusal, `look at ${place.url}/${key}`);
+  if (fault.kind === 'corrupt' || !NEEDS_CODE.has(refusal.status)) return fault;
+  try {
+    const { bytes } = await getObject(client, place, key, deadline);
+    for await (const _ of bytes) break;
+  } catch (error) {
+    return error;
+  }
   // It has come since, or was refused for a passing reason.
-  for await (const _ of bytes) break;
-  throw new StorageError('unreachable', `${place.url}/${key} was not there for a HEAD, and was for a GET right after`);
+  return new StorageError('unreachable', `${place.url}/${key} was refused to a HEAD, and given to a GET right after`);
 }
 
 /** Pieces of the object. The end comes after all of it, or never. */

@@ -1,5 +1,6 @@
-import { StorageError } from '../errors.ts';
-import { BY_CODE, meaningOfStatus, type Meaning } from './codes.ts';
+import { StorageError, type Meaning } from '../errors.ts';
+import { retryAfter } from '../http/retry-after.ts';
+import { BY_CODE, meaningOfStatus } from './codes.ts';
 import type { Heard } from './handler.ts';
 
 /** An answer of the store that is not what was asked for. */
@@ -40,7 +41,7 @@ export function refused(refusal: Refusal, doing: string): StorageError {
   return new StorageError(meaning.kind, `cannot ${doing}: ${reason(refusal)}`, {
     ...meaning,
     cause: refusal.cause,
-    ...retryAfter(refusal.headers['retry-after']),
+    ...retryAfter(refusal.headers),
   });
 }
 
@@ -68,13 +69,6 @@ function deleted({ status, cause }: Refusal, doing: string): StorageError {
     cause,
     hint: 'The bucket keeps old versions: remove the delete marker and it is back (docs/stores/s3.md shows how). Then find out who deleted it.',
   });
-}
-
-/** Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). */
-function retryAfter(header: string | undefined): { retryAfterMs?: number } {
-  if (header === undefined) return {};
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) ? { retryAfterMs: Math.max(0, ms) } : {};
 }
 
 function textOf(error: object, name: string): string | undefined {

@@ -5,6 +5,7 @@ import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-bl
 import { newName, shared, StoreServer, type Eye, type Store } from './server.ts';
 
 const ACCOUNT = 'walsealtest';
+const KEEP_ALIVE_S = '600';
 
 /** Azurite: Azure's own emulator of its blob storage. */
 export class Azurite implements Store {
@@ -38,6 +39,11 @@ export class Azurite implements Store {
   connectionStringAt(endpoint: string, accountKey = this.accountKey): string {
     const scheme = new URL(endpoint).protocol.slice(0, -1);
     return `DefaultEndpointsProtocol=${scheme};AccountName=${ACCOUNT};AccountKey=${accountKey};BlobEndpoint=${endpoint};`;
+  }
+
+  /** With a key that is not the account's. */
+  get strangersConnectionString(): string {
+    return this.connectionStringAt(this.endpoint, randomBytes(64).toString('base64'));
   }
 
   /** Makes an empty container and gives its name. */
@@ -84,6 +90,8 @@ export async function startAzurite(): Promise<Azurite> {
       program,
       ...['--blobHost', '127.0.0.1', '--blobPort', String(port)],
       ...['--inMemoryPersistence', '--silent', '--disableTelemetry'],
+      // By itself it drops a connection after 5 idle seconds, perhaps just when the next request is on its way.
+      ...['--blobKeepAliveTimeout', KEEP_ALIVE_S],
       // It knows the calls that the SDK makes, and not yet the version that the SDK names.
       '--skipApiVersionCheck',
     ],

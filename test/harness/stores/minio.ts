@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { Client } from 'minio';
+import { Client, type ClientOptions } from 'minio';
 
 import { storeProgram } from '../need.ts';
 import { sealForMinio } from './minio-sealed.ts';
+import { waitFor } from '../wait.ts';
 import { newName, shared, StoreServer, type Eye, type Store } from './server.ts';
 
 export interface Credentials {
@@ -27,6 +28,7 @@ export interface Policy {
 }
 
 const REGION = 'eu-central-1';
+const READY_LIMIT_MS = 60_000;
 const POLICY_VERSION = '2012-10-17';
 
 /** MinIO, asked by its own client beside the one under test. */
@@ -40,14 +42,7 @@ export class Minio implements Store {
   constructor(server: StoreServer, root: Credentials) {
     this.server = server;
     this.root = root;
-    this.client = new Client({
-      endPoint: '127.0.0.1',
-      port: server.port,
-      useSSL: false,
-      region: REGION,
-      accessKey: root.accessKeyId,
-      secretKey: root.secretAccessKey,
-    });
+    this.client = new Client(wayTo(server, root));
     this.eye = eyeOf(this.client);
   }
 
@@ -125,5 +120,22 @@ export async function startMinio(): Promise<Minio> {
       MINIO_CI_CD: '1',
     },
   }));
+  await untilReady(server, root);
   return new Minio(server, root);
+}
+
+/** It says that it is ready a moment before it knows its users. */
+async function untilReady(server: StoreServer, root: Credentials): Promise<void> {
+  const client = new Client({ ...wayTo(server, root), retryOptions: { disableRetry: true } });
+  const isReady = (): Promise<boolean> =>
+    client.listBuckets().then(
+      () => true,
+      () => false,
+    );
+  await waitFor('the first answer of minio to its root', isReady, READY_LIMIT_MS, () => server.log());
+}
+
+function wayTo(server: StoreServer, { accessKeyId, secretAccessKey }: Credentials): ClientOptions {
+  const credentials = { accessKey: accessKeyId, secretKey: secretAccessKey };
+  return { endPoint: '127.0.0.1', port: server.port, useSSL: false, region: REGION, ...credentials };
 }

@@ -98,3 +98,11 @@ export async function connectInExecutable(archive: ArchiveSettings, env: Environ
   shared.set(key, executable);
   return bridgedStorage(await executable, archive);
 }
+
+/** The same in a process of its own, which ends when the storage is closed. */
+export async function connectInOwnExecutable(archive: ArchiveSettings, env: Environment = {}): Promise<Storage> {
+  const executable = await Executable.start(env);
+  return bridgedStorage(executable, archive, () => {
+    executable.stop();
+  });
+}

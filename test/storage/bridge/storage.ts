@@ -21,17 +21,23 @@ export interface Bridge {
 }
 
 /** The storage of an archive as `connect` gives it, in an executable: every verb is done there. */
-export async function bridgedStorage(bridge: Bridge, archive: ArchiveSettings): Promise<Storage> {
+export async function bridgedStorage(
+  bridge: Bridge,
+  archive: ArchiveSettings,
+  onClose: () => void = () => undefined,
+): Promise<Storage> {
   const { reply } = await bridge.peer.ask('connect', { archive });
-  return new BridgedStorage(bridge, reply.storage, reply.url);
+  return new BridgedStorage(bridge, reply, onClose);
 }
 
 class BridgedStorage implements Storage {
   readonly url: string;
   readonly #bridge: Bridge;
   readonly #storage: number;
+  readonly #onClose: () => void;
 
-  constructor(bridge: Bridge, storage: number, url: string) {
+  constructor(bridge: Bridge, { storage, url }: { storage: number; url: string }, onClose: () => void) {
+    this.#onClose = onClose;
     this.#bridge = bridge;
     this.#storage = storage;
     this.url = url;
@@ -94,6 +100,7 @@ class BridgedStorage implements Storage {
 
   close(): void {
     this.#bridge.peer.tell('close', { storage: this.#storage });
+    this.#onClose();
   }
 
   #begin(deadline: Deadline, body?: Body): { call: Call; end: () => void } {
