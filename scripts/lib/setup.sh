@@ -135,3 +135,6 @@ prepare() {
   use_current_node
   install_packages
 }
+
+# shellcheck source=scripts/lib/pg-clients.sh
+. "$root/scripts/lib/pg-clients.sh"

@@ -1,7 +1,6 @@
-import { pipeline } from 'node:stream/promises';
-import type { Transform } from 'node:stream';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 
+import { through } from './through.ts';
 import { oneFrame } from './zstd-frame.ts';
 import { newFrameDecoder, newFrameEncoder } from './zstd-handle.ts';
 import { compressAhead, decompressInTurns } from './zstd-reuse.ts';
@@ -19,7 +18,7 @@ export const zstd: Zstd = {
   decompress(source: AsyncIterable<Uint8Array>) {
     const decoder = newFrameDecoder();
     return decoder === undefined
-      ? through(source, createZstdDecompress({ chunkSize: OUTPUT_BYTES }))
+      ? through(source, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), corruptFrame)
       : decompressInTurns(decoder, source);
   },
 };
@@ -34,36 +33,9 @@ function compressByStream(
 ): AsyncGenerator<Uint8Array> {
   const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
   const transform = createZstdCompress({ params, pledgedSrcSize: size, chunkSize: OUTPUT_BYTES });
-  return oneFrame(through(copies(source), transform), size);
+  return oneFrame(through(copies(source), transform, corruptFrame), size);
 }
 
 async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const piece of source) yield Uint8Array.from(piece);
-}
-
-/** What comes out of the transform when the source goes in. Of two errors the source's counts. */
-async function* through(source: AsyncIterable<Uint8Array>, transform: Transform): AsyncGenerator<Uint8Array> {
-  let fault: { error: unknown } | undefined;
-  async function* watched(): AsyncGenerator<Uint8Array> {
-    try {
-      yield* source;
-    } catch (error) {
-      fault = { error };
-      throw error;
-    }
-  }
-  const feeding = pipeline(watched(), transform).catch(() => undefined);
-  try {
-    for await (const piece of transform) yield asBytes(piece);
-  } catch (error) {
-    throw fault === undefined ? corruptFrame(error) : fault.error;
-  } finally {
-    transform.destroy();
-    await feeding;
-  }
-}
-
-function asBytes(piece: unknown): Uint8Array {
-  if (piece instanceof Uint8Array) return piece;
-  throw new TypeError('a stream of bytes gave something else');
 }

@@ -3,7 +3,14 @@ import { dirname, resolve } from 'node:path';
 import { OFFLINE_CLASSES, ONLY_FOR } from './keys.ts';
 import { looksSecret, Problems } from './problems.ts';
 import { isTable, readList, readTable, readTop, type RawTable, type Table } from './read.ts';
-import type { ArchiveSettings, BackupLocation, EncryptionSettings, Settings, SigningSettings } from './schema.ts';
+import type {
+  ArchiveSettings,
+  BackupLocation,
+  EncryptionSettings,
+  Settings,
+  SigningSettings,
+  StoreSettings,
+} from './schema.ts';
 
 const BOTH_WAYS =
   'Name who may read what is archived: recipients = ["age1..."] in [encryption] (`walseal keygen` makes a key). ' +
@@ -18,7 +25,7 @@ export function checkSettings(path: string, raw: RawTable): Settings {
   const encryption = readEncryption(raw['encryption'], dirname(path), problems);
   const signing = readSigning(raw['signing'], dirname(path), problems);
   const compression = readTable('compression', raw['compression'], problems);
-  const backups = readBackups(raw['backups'], problems);
+  const backups = readBackups(raw['backups'], dirname(path), problems);
   const agent = readTable('agent', raw['agent'], problems);
   const socket = agent?.socket && keyPath('socket', agent.socket, dirname(path), problems);
   problems.throwIfAny();
@@ -60,7 +67,7 @@ function readArchives(raw: unknown, directory: string, problems: Problems): Arch
   for (const [index, table] of tables.entries()) {
     if (table === undefined) continue;
     const archive = toArchive(table, directory, problems);
-    refuseMisplaced(table, archive, index + 1, problems);
+    refuseMisplaced(`[[archive]] ${String(index + 1)}`, table, archive, problems);
     refuseUnfit(archive, index + 1, problems);
     if (archives.some((other) => other.url === archive.url && other.endpoint === archive.endpoint)) {
       problems.add(`${archive.url} is named by more than one [[archive]]`);
@@ -71,20 +78,32 @@ function readArchives(raw: unknown, directory: string, problems: Problems): Arch
 }
 
 function toArchive(table: Table<'archive'>, directory: string, problems: Problems): ArchiveSettings {
-  const caFile = table.ca_file && keyPath('ca_file', table.ca_file, directory, problems);
   return {
-    ...table.url,
+    ...toStore(table.url, table, directory, problems),
     required: table.required,
     mode: table.mode,
+    ...(table.conditional_create && { conditionalCreate: table.conditional_create }),
+    ...(table.sse && { sse: table.sse }),
+    ...(table.kms_key && { kmsKey: table.kms_key }),
+    ...(table.storage_class && { storageClass: table.storage_class }),
+  };
+}
+
+/** What `[[archive]]` and `[[backups]]` say in the same way. */
+function toStore(
+  url: Table<'archive'>['url'],
+  table: Table<'archive'> | Table<'backups'>,
+  directory: string,
+  problems: Problems,
+): StoreSettings {
+  const caFile = table.ca_file && keyPath('ca_file', table.ca_file, directory, problems);
+  return {
+    ...url,
     ...(table.mounted !== undefined && { mounted: table.mounted }),
     ...(table.region !== undefined && { region: table.region }),
     ...(table.endpoint !== undefined && { endpoint: table.endpoint }),
     ...(table.force_path_style !== undefined && { forcePathStyle: table.force_path_style }),
     ...(caFile && { caFile }),
-    ...(table.conditional_create && { conditionalCreate: table.conditional_create }),
-    ...(table.sse && { sse: table.sse }),
-    ...(table.kms_key && { kmsKey: table.kms_key }),
-    ...(table.storage_class && { storageClass: table.storage_class }),
   };
 }
 
@@ -105,11 +124,11 @@ function refuseUnfit(archive: ArchiveSettings, number: number, problems: Problem
 }
 
 /** An option on a store that does not know it would be silently without effect. */
-function refuseMisplaced(table: Table<'archive'>, archive: ArchiveSettings, number: number, problems: Problems): void {
+function refuseMisplaced(place: string, table: object, { scheme, url }: StoreSettings, problems: Problems): void {
   for (const [key, schemes] of Object.entries(ONLY_FOR)) {
-    if (!(key in table) || schemes.some((scheme) => scheme === archive.scheme)) continue;
-    const owners = schemes.map((scheme) => `${scheme}://`).join(', ');
-    problems.add(`${key} in [[archive]] ${String(number)} is for ${owners}, and ${archive.url} is none`);
+    if (!(key in table) || schemes.some((known) => known === scheme)) continue;
+    const owners = schemes.map((known) => `${known}://`).join(', ');
+    problems.add(`${key} in ${place} is for ${owners}, and ${url} is none`);
   }
 }
 
@@ -165,16 +184,21 @@ function keyPath(key: string, path: string, directory: string, problems: Problem
   return resolve(directory, path);
 }
 
-function readBackups(raw: unknown, problems: Problems): BackupLocation[] {
+function readBackups(raw: unknown, directory: string, problems: Problems): BackupLocation[] {
   return readList('backups', raw, problems).flatMap((table, index): BackupLocation[] => {
     if (table === undefined) return [];
-    if (table.url !== undefined && table.history_files === undefined) return [{ kind: 'location', ...table.url }];
+    const place = `[[backups]] ${String(index + 1)}`;
+    if (table.url !== undefined && table.history_files === undefined) {
+      const store = toStore(table.url, table, directory, problems);
+      refuseMisplaced(place, table, store, problems);
+      return [{ kind: 'location', ...store }];
+    }
     if (table.url === undefined && table.history_files !== undefined) {
+      const [stray] = Object.keys(ONLY_FOR).filter((key) => key in table);
+      if (stray !== undefined) problems.add(`${stray} in ${place} is for a url, and history_files needs none`);
       return [{ kind: 'vouched', historyFiles: table.history_files }];
     }
-    problems.add(
-      `[[backups]] ${String(index + 1)} has ${table.url ? 'both' : 'none'} of url and history_files: one is expected`,
-    );
+    problems.add(`${place} has ${table.url ? 'both' : 'none'} of url and history_files: one is expected`);
     return [];
   });
 }

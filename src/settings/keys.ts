@@ -25,15 +25,20 @@ const FETCH = v.object({
   allow_empty: v.optional(flag(), false),
 });
 
-const ARCHIVE = v.object({
-  url: location('a URL: file:///directory, s3://bucket/prefix, gs://... or azure://...', parseArchiveUrl),
-  required: v.optional(flag(), true),
-  mode: v.optional(oneOf(['push', 'fetch']), 'push'),
+/** How a store is reached: the same for what is pushed to it and what is looked for in it. */
+const STORE = {
   mounted: v.optional(flag()),
   region: v.optional(text('a region of the store')),
   endpoint: v.optional(location('an http:// or https:// URL', parseEndpoint)),
   force_path_style: v.optional(flag()),
   ca_file: v.optional(path()),
+};
+
+const ARCHIVE = v.object({
+  url: location('a URL: file:///directory, s3://bucket/prefix, gs://... or azure://...', parseArchiveUrl),
+  required: v.optional(flag(), true),
+  mode: v.optional(oneOf(['push', 'fetch']), 'push'),
+  ...STORE,
   conditional_create: v.optional(oneOf(['proven', 'unproven'])),
   sse: v.optional(oneOf(['AES256', 'aws:kms', 'aws:kms:dsse'])),
   kms_key: v.optional(text('the name of a key')),
@@ -54,6 +59,7 @@ const COMPRESSION = v.object({ level: v.optional(wholeNumber(1, 19), 3) });
 
 const BACKUPS = v.object({
   url: v.optional(location('a URL, as that of an archive', parseArchiveUrl)),
+  ...STORE,
   history_files: v.optional(text('a label pattern')),
 });
 

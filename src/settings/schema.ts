@@ -40,14 +40,11 @@ export interface FetchSettings {
   readonly allowEmpty: boolean;
 }
 
-export interface ArchiveSettings {
+/** A place in a store, how it is reached, and what becomes of new objects, where any are made. */
+export interface StoreSettings {
   /** Normalised, no slash at the end, never with credentials: as messages show it. */
   readonly url: string;
   readonly scheme: Scheme;
-  /** Whether a push fails where this archive fails. */
-  readonly required: boolean;
-  /** `fetch`: never written. */
-  readonly mode: 'push' | 'fetch';
   readonly region?: string;
   /** http(s) URL of an S3-compatible store or an emulator, no slash at the end. */
   readonly endpoint?: string;
@@ -66,6 +63,13 @@ export interface ArchiveSettings {
   readonly storageClass?: string;
 }
 
+export interface ArchiveSettings extends StoreSettings {
+  /** Whether a push fails where this archive fails. */
+  readonly required: boolean;
+  /** `fetch`: never written. */
+  readonly mode: 'push' | 'fetch';
+}
+
 export type EncryptionSettings =
   | { readonly kind: 'none' }
   | { readonly kind: 'age'; readonly recipients: readonly string[]; readonly identityFile?: string };
@@ -78,5 +82,4 @@ export interface SigningSettings {
 
 /** Where base backups are, or a label pattern of those that are kept where we can't look. */
 export type BackupLocation =
-  | { readonly kind: 'location'; readonly url: string; readonly scheme: Scheme }
-  | { readonly kind: 'vouched'; readonly historyFiles: string };
+  ({ readonly kind: 'location' } & StoreSettings) | { readonly kind: 'vouched'; readonly historyFiles: string };

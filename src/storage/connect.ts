@@ -1,14 +1,14 @@
-import type { ArchiveSettings, Scheme } from '../settings/schema.ts';
+import type { StoreSettings, Scheme } from '../settings/schema.ts';
 import { withLimits, type Limits } from './limits.ts';
 import { withRetry } from './retry.ts';
 import type { Storage } from './storage.ts';
 
 /**
- * The storage of an archive: its backend, inside limits on time, inside retries. Nothing is asked of the store yet.
+ * The storage of an archive, or of base backups: its backend, inside limits on time, inside retries. Nothing is asked of the store yet.
  * Errors: StorageError `configuration`.
  */
-export async function connect(archive: ArchiveSettings): Promise<Storage> {
-  return withRetry(withLimits(await openBackend(archive), LIMITS[archive.scheme]));
+export async function connect(store: StoreSettings): Promise<Storage> {
+  return withRetry(withLimits(await openBackend(store), LIMITS[store.scheme]));
 }
 
 /** A request that is silent for so long is given up: over a new connection it may get through. */
@@ -23,24 +23,24 @@ const LIMITS: Readonly<Record<Scheme, Limits>> = {
   azure: OVER_NETWORK,
 };
 
-/** Each backend is loaded only when an archive uses it. */
-async function openBackend(archive: ArchiveSettings): Promise<Storage> {
-  switch (archive.scheme) {
+/** Each backend is loaded only when it is used. */
+async function openBackend(store: StoreSettings): Promise<Storage> {
+  switch (store.scheme) {
     case 'file': {
       const { FileStorage } = await import('./file/storage.ts');
-      return new FileStorage(archive.url, { mounted: archive.mounted ?? false });
+      return new FileStorage(store.url, { mounted: store.mounted ?? false });
     }
     case 's3': {
       const { openS3 } = await import('./s3/storage.ts');
-      return openS3(archive);
+      return openS3(store);
     }
     case 'azure': {
       const { AzureStorage } = await import('./azure/storage.ts');
-      return AzureStorage.open(archive, process.env);
+      return AzureStorage.open(store, process.env);
     }
     case 'gs': {
       const { GsStorage } = await import('./gs/storage.ts');
-      return GsStorage.open({ ...archive, env: process.env });
+      return GsStorage.open({ ...store, env: process.env });
     }
   }
 }

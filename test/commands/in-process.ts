@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 import { run } from '../../src/commands/program.ts';
 import { ABSENT, Failure, STATUS, type Column } from '../../src/exit.ts';
 import { failureColumn } from '../../src/server/signals.ts';
-import type { ArchiveSettings } from '../../src/settings/schema.ts';
+import type { StoreSettings } from '../../src/settings/schema.ts';
 import { withLimits } from '../../src/storage/limits.ts';
 import { withRetry } from '../../src/storage/retry.ts';
 import type { Storage } from '../../src/storage/storage.ts';
@@ -80,8 +80,8 @@ export function standIn(url: string, storage: Storage): void {
 }
 
 /** For `vi.mock` of src/storage/connect.ts. */
-export function connecting(real: (archive: ArchiveSettings) => Promise<Storage>) {
-  return async (archive: ArchiveSettings): Promise<Storage> => {
+export function connecting(real: (archive: StoreSettings) => Promise<Storage>) {
+  return async (archive: StoreSettings): Promise<Storage> => {
     const stub = stubs.get(archive.url);
     // Retries without a pause: what is tried how often is a matter of the storage's own tests.
     return stub === undefined ? real(archive) : withRetry(withLimits(stub, { cleanUpMs: 5 }), { baseMs: 1, capMs: 1 });

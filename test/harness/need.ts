@@ -28,7 +28,8 @@ export function storeProgram(name: StoreName): string {
   return join(CHECKOUT, name === 'azurite' ? 'node_modules/.bin/azurite-blob' : `.cache/go/bin/${name}`);
 }
 
-function isMissing(name: string, isThere: boolean): boolean {
+/** Whether it must do without; throws where everything is meant to be there. */
+export function isMissing(name: string, isThere: boolean): boolean {
   if (!isThere && process.env['CI'] === 'true') throw new Error(`the tests need the program "${name}"`);
   return !isThere;
 }

@@ -132,6 +132,34 @@ test('the path of a settings file is made absolute, and key files are looked for
   expect(settings.signing.keyFile).toBe(join(dirname(dirname(path)), 'k.pem'));
 });
 
+test('a location of base backups is reached as an archive is', async () => {
+  const { backups, path } = await load(
+    `${LEAST}[[backups]]\nurl = "s3://b/base"\nregion = "r"\nendpoint = "http://store:9000"\n` +
+      'force_path_style = true\nca_file = "ca.pem"\n[[backups]]\nurl = "file:///base"\nmounted = true\n',
+  );
+  expect(backups).toEqual([
+    {
+      kind: 'location',
+      url: 's3://b/base',
+      scheme: 's3',
+      region: 'r',
+      endpoint: 'http://store:9000',
+      forcePathStyle: true,
+      caFile: join(dirname(path), 'ca.pem'),
+    },
+    { kind: 'location', url: 'file:///base', scheme: 'file', mounted: true },
+  ]);
+});
+
+test('a location of base backups refuses what its store does not know', async () => {
+  const misplaced = load(`${LEAST}[[backups]]\nurl = "file:///base"\nendpoint = "http://store:9000"\n`);
+  await expect(misplaced).rejects.toThrow(
+    'endpoint in [[backups]] 1 is for s3://, gs://, azure://, and file:///base is',
+  );
+  const vouched = load(`${LEAST}[[backups]]\nhistory_files = "nightly"\nregion = "r"\n`);
+  await expect(vouched).rejects.toThrow('region in [[backups]] 1 is for a url, and history_files needs none');
+});
+
 describe('what a push writes to', () => {
   test('all archives that are not read-only, in order', async () => {
     const settings = await load(

@@ -18,7 +18,7 @@ import { connectInExecutable, type Environment } from './bridge/executable.ts';
 import { json, refusal } from './gs-answers.ts';
 import { gsArchive } from './gs-place.ts';
 
-type Archive = Parameters<typeof connect>[0];
+type Archive = ReturnType<typeof gsArchive>;
 
 const RUNTIMES = [
   {

@@ -49,7 +49,7 @@ async function outcome(storage: Storage, call: readonly string[]): Promise<objec
   }
 }
 
-const storage = await connect({ url, scheme: 'file', required: true, mode: 'push' });
+const storage = await connect({ url, scheme: 'file' });
 if (uid !== '0') process.setuid?.(Number(uid));
 console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,4 +1,4 @@
-import type { ArchiveSettings } from '../../settings/schema.ts';
+import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { openTransport, type Transport } from '../http/transport.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from '../storage.ts';
@@ -19,7 +19,7 @@ export class AzureStorage implements Storage {
   /** The ETags that our Put Blobs were answered with, by key. */
   readonly #made = new Map<string, string>();
 
-  private constructor(archive: ArchiveSettings, client: Client, transport: Transport) {
+  private constructor(archive: StoreSettings, client: Client, transport: Transport) {
     this.url = archive.url;
     this.#client = client;
     this.#transport = transport;
@@ -27,7 +27,7 @@ export class AzureStorage implements Storage {
   }
 
   /** Nothing is asked of the service yet. Errors: StorageError `configuration`. */
-  static async open(archive: ArchiveSettings, env: NodeJS.ProcessEnv): Promise<AzureStorage> {
+  static async open(archive: StoreSettings, env: NodeJS.ProcessEnv): Promise<AzureStorage> {
     const account = findAccount(archive.endpoint, env);
     const transport = await openTransport({ caFile: archive.caFile, env });
     return new AzureStorage(archive, await openClient(archive.url, account, transport), transport);

@@ -9,7 +9,7 @@ import type {
 
 import { sdk } from '#s3-sdk';
 
-import type { ArchiveSettings } from '../../settings/schema.ts';
+import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { storageErrorWithin, StorageError } from '../errors.ts';
 import { openTransport, type Transport } from '../http/transport.ts';
@@ -23,7 +23,7 @@ const ASK_FIRST_BYTES = 1024 * 1024;
 const ANY_REGION = 'us-east-1';
 
 /** The archive's settings that concern the way to the store. */
-export type Access = Pick<ArchiveSettings, 'url' | 'region' | 'endpoint' | 'forcePathStyle' | 'caFile'>;
+export type Access = Pick<StoreSettings, 'url' | 'region' | 'endpoint' | 'forcePathStyle' | 'caFile'>;
 
 /** One request and its answer's meaning, or why there was another one. */
 export type Reply<Output> = { readonly output: Output } | { readonly refusal: Refusal };

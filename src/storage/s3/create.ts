@@ -4,7 +4,7 @@ import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
 
 import { sdk } from '#s3-sdk';
 
-import type { ArchiveSettings } from '../../settings/schema.ts';
+import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { Body } from '../storage.ts';
@@ -14,7 +14,7 @@ import type { Place } from './place.ts';
 import { headFault } from './read.ts';
 
 /** How objects are created. */
-export interface Creation extends Pick<ArchiveSettings, 'sse' | 'kmsKey' | 'storageClass'> {
+export interface Creation extends Pick<StoreSettings, 'sse' | 'kmsKey' | 'storageClass'> {
   /** A store that does not know If-None-Match overwrites silently: so look before. */
   readonly looksFirst: boolean;
 }

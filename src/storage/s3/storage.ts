@@ -1,4 +1,4 @@
-import type { ArchiveSettings } from '../../settings/schema.ts';
+import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { StorageError } from '../errors.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from '../storage.ts';
@@ -49,7 +49,7 @@ export class S3Storage implements Storage {
 }
 
 /** Errors: StorageError `configuration`. Nothing is asked of the store yet. */
-export async function openS3(archive: ArchiveSettings): Promise<S3Storage> {
+export async function openS3(archive: StoreSettings): Promise<S3Storage> {
   const place = new Place(archive.url);
   if (place.bucket.endsWith('--x-s3')) {
     throw new StorageError('configuration', `${archive.url} is a directory bucket (S3 Express One Zone)`, {
