@@ -1,5 +1,6 @@
 /** What an archive holds of one cluster, read from a listing, in a form that holds millions of objects. */
 import { Failure } from '../exit.ts';
+import { compareKeys } from '../storage/order.ts';
 import type { ListedObject } from '../storage/storage.ts';
 import type { SystemId } from '../wal/control.ts';
 import { parseKey, systemPrefix } from '../wal/keys.ts';
@@ -200,6 +201,8 @@ class StockTaking {
 
 function finish({ segments, beside }: Growing): TimelineObjects {
   segments.sort();
-  const inOrder = [...beside.values()].sort((a, b) => a.number - b.number || (a.name.name < b.name.name ? -1 : 1));
+  const inOrder = [...beside.values()].sort((a, b) =>
+    a.number === b.number ? compareKeys(a.name.name, b.name.name) : a.number - b.number,
+  );
   return { segments, beside: inOrder };
 }

@@ -134,9 +134,8 @@ function keepNewest(
   const full = leading.filter(({ backup }) => backup.kind === 'full');
   const starts = [...new Set(full.map(({ backup }) => showPosition(backup.start)))].slice(0, count);
   const kept = full.filter(({ backup }) => starts.includes(showPosition(backup.start)));
-  const what = count === 1 ? 'the newest full backup' : `one of the ${count} newest full backups`;
-  for (const backup of kept)
-    reasons.add(backup, `${what} that lead to timeline ${id}`.replace('backup that lead', 'backup that leads'));
+  const what = count === 1 ? 'the newest full backup that leads' : `one of the ${count} newest full backups that lead`;
+  for (const backup of kept) reasons.add(backup, `${what} to timeline ${id}`);
   return kept;
 }
 

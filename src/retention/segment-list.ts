@@ -29,14 +29,14 @@ export class SegmentList {
   sort(): void {
     if (this.#isSorted) return;
     const order = Uint32Array.from({ length: this.#count }, (_, index) => index);
-    order.sort((a, b) => valueAt(this.#numbers, a) - valueAt(this.#numbers, b) || a - b);
-    const before = -1;
+    // The sort is stable: of an object that was told twice the first telling counts.
+    order.sort((a, b) => valueAt(this.#numbers, a) - valueAt(this.#numbers, b));
     const [numbers, sizes, times] = [this.#numbers, this.#sizes, this.#times];
     this.#numbers = new Float64Array(this.#count);
     this.#sizes = new Float64Array(this.#count);
     this.#times = new Float64Array(this.#count);
     let count = 0;
-    let last = before;
+    let last = -1;
     for (const index of order) {
       const number = valueAt(numbers, index);
       if (number === last) continue;

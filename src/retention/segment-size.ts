@@ -33,12 +33,11 @@ export function evidenceOfHistory(source: string, history: BackupHistory): SizeE
  */
 export function decideSegmentSize(evidence: readonly SizeEvidence[]): SegmentSize {
   let possible = SIZES;
-  let [before, ...rest] = evidence;
-  if (before !== undefined) possible = SIZES.filter((size) => before?.fits.includes(size));
-  for (const next of rest) {
+  let source = 'PostgreSQL';
+  for (const next of evidence) {
     const both = possible.filter((size) => next.fits.includes(size));
-    if (both.length === 0) throw contradiction(before?.source ?? '', possible, next);
-    if (both.length < possible.length) before = next;
+    if (both.length === 0) throw contradiction(source, possible, next);
+    if (both.length < possible.length) ({ source } = next);
     possible = both;
   }
   const [size, ...others] = possible;

@@ -1,0 +1,154 @@
+/** The plan of a prune: what goes, what stays, and why. A pure function of what is there, the policy and the time. */
+import type { TimelineId } from '../wal/name.ts';
+import type { BaseBackup } from './base-backup.ts';
+import { checkClock } from './clock.ts';
+import { claimsOn, needsOf, type Claim } from './needs.ts';
+import { inOrder, measure, objectsOf, type Doomed, type Stretch } from './order.ts';
+import { choose, type LiveTimeline, type Policy } from './policy.ts';
+import { reachOf, type Reach } from './reach.ts';
+import { nameOf } from './segment-number.ts';
+import type { Survey, SurveyedBackup } from './survey.ts';
+import { ArchivedWal } from './way.ts';
+
+/** A stretch of a timeline that is kept, or goes, for one reason. */
+export interface Decision extends Stretch {
+  /** Names of segments: the first and the last one that is there; the same names where only side objects are. */
+  readonly first: string;
+  readonly last: string;
+  /** Segments, `.partial` and `.backup` objects. */
+  readonly count: number;
+  readonly bytes: number;
+  readonly reason: string;
+}
+
+export interface KeptBackup {
+  readonly surveyed: SurveyedBackup;
+  readonly reasons: readonly string[];
+}
+
+/** A backup that the policy does not keep, and what the plan leaves of its WAL. */
+export interface GivenUpBackup {
+  readonly surveyed: SurveyedBackup;
+  /**
+   * `as-before`: it loses nothing, as others need the same WAL. `shorter`: it stays consistent by the WAL that it
+   * brings itself, but what follows is not whole any more: restore it with recovery_target = 'immediate' only.
+   * `lost`: it can't be restored from this archive any more. `not-restorable`: it could not be before.
+   */
+  readonly becomes: 'as-before' | 'shorter' | 'lost' | 'not-restorable';
+  /** Kept incremental backups that need its files, which must stay where they are. */
+  readonly parentOf: readonly BaseBackup[];
+}
+
+export interface Plan {
+  readonly survey: Survey;
+  readonly policy: Policy;
+  readonly now: Date;
+  /** Oldest first, as are those that are given up. */
+  readonly kept: readonly KeptBackup[];
+  readonly givenUp: readonly GivenUpBackup[];
+  readonly live: readonly LiveTimeline[];
+  /** What stays of WAL, by timeline and segment. History files and what is no WAL stay besides. */
+  readonly keeps: readonly Decision[];
+  /** What goes, in the order in which it goes. */
+  readonly deletes: readonly Decision[];
+  /** Who claims what of each timeline, the lowest segments first. */
+  readonly claims: ReadonlyMap<TimelineId, readonly Claim[]>;
+}
+
+/**
+ * Plans a prune. It says what goes only if all that it stands on makes sense. Errors: Failure `usage` for a policy that
+ * says nothing or names what is not there; `invalid` where no backup is restorable or clocks contradict each other.
+ */
+export function planPrune(survey: Survey, policy: Policy, now: Date): Plan {
+  checkClock(survey, now);
+  const choice = choose(survey, policy, now);
+  const claims = claimsOn(survey, needsOf(survey, choice, policy, now));
+  const cuts = new Map([...claims].map(([id, [lowest]]) => [id, lowest?.from ?? Infinity]));
+  const remaining = new ArchivedWal(survey.inventory, cuts);
+  for (const surveyed of choice.kept.keys()) proveUntouched(surveyed, survey, remaining);
+  const deletes = inOrder(survey.timelines, cuts, survey.size).map((stretch) =>
+    decide(stretch, whyGone(stretch.timeline, claims, survey), survey),
+  );
+  return {
+    survey,
+    policy,
+    now,
+    kept: [...choice.kept].map(([surveyed, reasons]) => ({ surveyed, reasons })),
+    givenUp: survey.backups
+      .filter((surveyed) => !choice.kept.has(surveyed))
+      .map((surveyed) => ({
+        surveyed,
+        becomes: fateOf(surveyed, survey, remaining),
+        parentOf: choice.parents.get(surveyed.backup) ?? [],
+      })),
+    live: choice.live,
+    keeps: [...claims].flatMap(([id, own]) => keepsOn(id, own, survey)).filter(({ count }) => count > 0),
+    deletes: deletes.filter(({ count }) => count > 0),
+    claims,
+  };
+}
+
+/** Every object that goes, in the order in which it goes; made as it is asked for, as there may be millions. */
+export function* doomed({ deletes, survey }: Plan): Generator<Doomed> {
+  for (const stretch of deletes) yield* objectsOf(stretch, survey.inventory);
+}
+
+/** Nothing is deleted on trust: what stays must bring each kept backup as far as all that is there does. */
+function proveUntouched({ backup, problems, windows }: SurveyedBackup, survey: Survey, remaining: ArchivedWal): void {
+  if (problems.length > 0) return;
+  if (!isSame(reachOf(backup, survey, remaining), windows)) {
+    throw new Error(`the plan takes WAL from the kept backup ${backup.path}`);
+  }
+}
+
+function fateOf(surveyed: SurveyedBackup, survey: Survey, remaining: ArchivedWal): GivenUpBackup['becomes'] {
+  if (surveyed.problems.length > 0) return 'not-restorable';
+  const reach = reachOf(surveyed.backup, survey, remaining);
+  if (reach.problem !== undefined) return 'lost';
+  return isSame(reach, surveyed.windows) ? 'as-before' : 'shorter';
+}
+
+function isSame(reach: Reach, windows: Reach['windows']): boolean {
+  if (reach.problem !== undefined || reach.windows.length !== windows.length) return false;
+  return windows.every(({ timeline, end }, index) => {
+    const other = reach.windows[index];
+    return other?.timeline === timeline && other.end === end;
+  });
+}
+
+/** What backups need is told apart from what is only young. */
+function keepsOn(timeline: TimelineId, claims: readonly Claim[], survey: Survey): Decision[] {
+  const [lowest] = claims;
+  if (lowest === undefined) return [];
+  const backups = claims.filter(({ need }) => need.kind === 'backup');
+  const firm = backups[0]?.from ?? Infinity;
+  const others = claims.filter(({ need }) => need.kind !== 'backup').map(({ need }) => need.reason);
+  const loose = { timeline, from: lowest.from, to: firm };
+  const decisions = lowest.from < firm ? [decide(loose, [...new Set(others)].join('; '), survey)] : [];
+  if (firm === Infinity) return decisions;
+  const more = backups.length === 1 ? '' : `, and by ${backups.length - 1} more`;
+  return [
+    ...decisions,
+    decide({ timeline, from: firm, to: Infinity }, `needed by ${backups[0]?.need.reason ?? ''}${more}`, survey),
+  ];
+}
+
+function whyGone(timeline: TimelineId, claims: ReadonlyMap<TimelineId, readonly Claim[]>, { size }: Survey): string {
+  const [lowest] = claims.get(timeline) ?? [];
+  if (lowest === undefined) return `no kept backup leads to timeline ${timeline}, and nothing of it is young`;
+  return `needed by none: what is kept of timeline ${timeline} begins with ${nameOf(timeline, lowest.from, size).name} (${lowest.need.reason})`;
+}
+
+function decide(stretch: Stretch, reason: string, survey: Survey): Decision {
+  const { inventory, size } = survey;
+  const objects = inventory.timelines.get(stretch.timeline);
+  const [from, to] = [objects?.segments.indexFrom(stretch.from) ?? 0, objects?.segments.indexFrom(stretch.to) ?? 0];
+  const beside = objects?.beside.filter(({ number }) => number >= stretch.from && number < stretch.to) ?? [];
+  const numbers = [
+    ...(objects && from < to ? [objects.segments.numberAt(from), objects.segments.numberAt(to - 1)] : []),
+    ...beside.map(({ number }) => number),
+  ];
+  const name = (number: number): string => (numbers.length === 0 ? '' : nameOf(stretch.timeline, number, size).name);
+  const [first, last] = [name(Math.min(...numbers)), name(Math.max(...numbers))];
+  return { ...stretch, first, last, ...measure(stretch, inventory), reason };
+}
