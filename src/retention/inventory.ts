@@ -3,16 +3,18 @@ import { Failure } from '../exit.ts';
 import { compareKeys } from '../storage/order.ts';
 import type { ListedObject } from '../storage/storage.ts';
 import type { SystemId } from '../wal/control.ts';
-import { parseKey, systemPrefix } from '../wal/keys.ts';
-import type {
-  BackupName,
-  HistoryName,
-  PartialName,
-  SegmentName,
-  SegmentSize,
-  TimelineId,
-  WalName,
+import { parseKey, systemPrefix, walPrefix } from '../wal/keys.ts';
+import {
+  toTimelineId,
+  type BackupName,
+  type HistoryName,
+  type PartialName,
+  type SegmentPosition,
+  type SegmentSize,
+  type TimelineId,
+  type WalName,
 } from '../wal/name.ts';
+import { readSegmentKey, type SegmentKey } from './segment-key.ts';
 import { SegmentList } from './segment-list.ts';
 import { segmentNumber } from './segment-number.ts';
 import { KeyTally, type NamedKeys } from './untouched.ts';
@@ -98,6 +100,8 @@ class StockTaking {
   readonly #isChosen: boolean;
   #systemId: SystemId | undefined;
   #prefix: string | undefined;
+  #walPrefix: string | undefined;
+  readonly #segmentKey: SegmentKey = { timeline: 0, log: 0, seg: 0 };
   readonly #timelines = new Map<TimelineId, Growing>();
   readonly #histories = new Map<TimelineId, HistoryObject>();
   readonly #unknown = new KeyTally();
@@ -113,6 +117,10 @@ class StockTaking {
 
   add(object: ListedObject): void {
     const { key, size } = object;
+    if (this.#walPrefix !== undefined && readSegmentKey(key, this.#walPrefix, this.#segmentKey)) {
+      this.#addSegment(object);
+      return;
+    }
     const parsed = parseKey(key);
     if (parsed === undefined) {
       (key.startsWith(TEMPORARY) ? this.#temporary : this.#unknown).add(key, size);
@@ -148,6 +156,7 @@ class StockTaking {
   #choose(systemId: SystemId | undefined): void {
     this.#systemId = systemId;
     this.#prefix = systemId && systemPrefix(systemId);
+    this.#walPrefix = systemId && walPrefix(systemId);
   }
 
   #addOther(system: SystemId, { key, size }: ListedObject): void {
@@ -156,24 +165,36 @@ class StockTaking {
     tally.add(key, size);
   }
 
-  #addFile(name: WalName, { size, modified }: ListedObject): void {
-    const modifiedMs = modified.getTime();
-    if (!Number.isFinite(modifiedMs)) throw new Failure('invalid', `the store tells no time of ${name.name}`);
+  #addFile(name: WalName, { key, size, modified }: ListedObject): void {
+    const modifiedMs = this.#timeOf(key, modified);
     if (name.kind === 'history') {
       this.#histories.set(name.timeline, { name, bytes: size, modifiedMs });
       return;
     }
-    const number = this.#numberOf(name, size);
-    const timeline = this.#timeline(name.timeline);
-    if (name.kind === 'segment') timeline.segments.add(number, size, modifiedMs);
-    else timeline.beside.set(name.name, { name, number, bytes: size, modifiedMs });
+    const number = this.#numberOf(name, key, size);
+    const { segments, beside } = this.#timeline(name.timeline);
+    if (name.kind === 'segment') segments.add(number, size, modifiedMs);
+    else beside.set(name.name, { name, number, bytes: size, modifiedMs });
   }
 
-  #numberOf(name: SegmentName | PartialName | BackupName, bytes: number): number {
-    const number = segmentNumber(name, this.#size);
-    if (number === undefined) throw this.#twoSizes(`${name.name} can't be the name of`);
+  #addSegment({ key, size, modified }: ListedObject): void {
+    const timeline = toTimelineId(this.#segmentKey.timeline);
+    if (timeline === undefined) throw new RangeError(`${key} has no timeline`);
+    const number = this.#numberOf(this.#segmentKey, key, size);
+    this.#timeline(timeline).segments.add(number, size, this.#timeOf(key, modified));
+  }
+
+  #timeOf(key: string, modified: Date): number {
+    const ms = modified.getTime();
+    if (Number.isFinite(ms)) return ms;
+    throw new Failure('invalid', `the store tells no time of ${key}`, { hint: 'Without its age nothing is deleted.' });
+  }
+
+  #numberOf(position: SegmentPosition, key: string, bytes: number): number {
+    const number = segmentNumber(position, this.#size);
+    if (number === undefined) throw this.#twoSizes(`${key} can't be the key of`);
     if (bytes > this.#size * (1 + SEALING_PART) + SEALING_BYTES) {
-      throw this.#twoSizes(`${name.name} has ${bytes} bytes, too many for`);
+      throw this.#twoSizes(`${key} has ${bytes} bytes, too many for`);
     }
     return number;
   }

@@ -26,7 +26,7 @@ export interface Claim {
 
 /**
  * All needs. Young WAL counts as one, since what lies behind it would otherwise be cut off, or left without the branch
- * that it leads to. So does a live timeline that no restorable backup leads to: what may yet be mended is kept.
+ * that it leads to. So does a live timeline that no restorable backup arrives at: what may yet be mended is kept.
  */
 export function needsOf(survey: Survey, choice: Choice, policy: Policy, now: Date): Need[] {
   const kept = [...choice.kept.keys()].map(({ backup }) =>
@@ -76,7 +76,7 @@ function unserved(survey: Survey, { live }: Choice): (Need | undefined)[] {
     .flatMap(({ timeline: id }) => {
       const timeline = survey.timelines.get(id);
       if (timeline === undefined) return [];
-      const reason = `timeline ${id} is live, and no backup that the policy counts leads to it`;
+      const reason = `timeline ${id} is live, and no backup that the policy counts arrives there`;
       const leading = survey.backups.filter(({ backup }) => leadsTo(timeline, backup, survey));
       const theirs = leading.map(({ backup }) => needOf(backup, 'live', reason, survey));
       return [{ kind: 'live' as const, reason, timeline: id, lsn: beginOf(timeline) }, ...theirs];

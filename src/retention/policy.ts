@@ -5,9 +5,8 @@ import type { BaseBackup } from './base-backup.ts';
 import { showPosition, withAncestors } from './chains.ts';
 import type { TimelineObjects } from './inventory.ts';
 import { matches } from './pattern.ts';
-import { leadsTo } from './reach.ts';
 import type { Survey, SurveyedBackup } from './survey.ts';
-import type { Timeline } from './timelines.ts';
+import { beginOf, type Timeline } from './timelines.ts';
 
 export interface Policy {
   /** How many of the newest restorable full backups, with their incrementals. */
@@ -27,7 +26,7 @@ export interface LiveTimeline {
   readonly timeline: TimelineId;
   /** Milliseconds since 1970. */
   readonly newestMs: number;
-  /** Whether the policy keeps backups for it; where none leads to it, nothing on the way to it goes. */
+  /** Whether the policy keeps backups for it; where none arrives there, its WAL and that of all that could lead to it stays. */
   readonly hasBackup: boolean;
 }
 
@@ -56,14 +55,13 @@ export function choose(survey: Survey, policy: Policy, now: Date): Choice {
   if (restorable.length === 0) throw noneRestorable(survey);
   const reasons = new Reasons();
   const live = liveTimelines(survey, policy, now).map(([timeline, newestMs]): LiveTimeline => {
-    const leading = restorable.filter(({ backup }) => leadsTo(timeline, backup, survey)).reverse();
-    const chosen = policy.keepBackups === undefined ? [] : keepNewest(leading, policy.keepBackups, timeline, reasons);
-    const since = policy.keepDays === undefined ? [] : keepSince(leading, policy.keepDays, timeline, now, reasons);
-    const isServed = [
-      policy.keepBackups === undefined || chosen.length > 0,
-      policy.keepDays === undefined || since.length > 0,
-    ];
-    return { timeline: timeline.id, newestMs, hasBackup: isServed.every(Boolean) };
+    const leading = restorable.filter(({ consistentOn }) => consistentOn.includes(timeline.id)).reverse();
+    if (policy.keepBackups !== undefined) keepNewest(leading, policy.keepBackups, timeline, reasons);
+    if (policy.keepDays !== undefined) keepSince(leading, policy.keepDays, timeline, now, reasons);
+    // It must not depend on how much is asked for: asking for more would keep less.
+    const arriving = leading.filter((backup) => arrivesAt(timeline, backup, survey));
+    const isEnough = policy.keepBackups === undefined || arriving.some(({ backup }) => backup.kind === 'full');
+    return { timeline: timeline.id, newestMs, hasBackup: isEnough && arriving.length > 0 };
   });
   keepIncrementals(restorable, survey, reasons);
   keepPinned(policy.keep, survey, reasons);
@@ -124,19 +122,20 @@ export function newestOf({ segments, beside }: TimelineObjects): number {
   return Math.max(segments.newestMs() ?? -Infinity, ...beside.map(({ modifiedMs }) => modifiedMs));
 }
 
+/** Whether the WAL that is there brings a backup that leads to a timeline into it, not only to a gap before it. */
+function arrivesAt(timeline: Timeline, { backup, windows }: SurveyedBackup, { inventory }: Survey): boolean {
+  // A timeline without a segment begins where its way ends: nothing more can be asked.
+  if (backup.stop.timeline === timeline.id || inventory.timelines.get(timeline.id) === undefined) return true;
+  return windows.some((window) => window.timeline === timeline.id && window.end > beginOf(timeline));
+}
+
 /** `leading`: newest first. Copies of one backup, and what vouches for it once more, count as one. */
-function keepNewest(
-  leading: readonly SurveyedBackup[],
-  count: number,
-  { id }: Timeline,
-  reasons: Reasons,
-): readonly SurveyedBackup[] {
+function keepNewest(leading: readonly SurveyedBackup[], count: number, { id }: Timeline, reasons: Reasons): void {
   const full = leading.filter(({ backup }) => backup.kind === 'full');
   const starts = [...new Set(full.map(({ backup }) => showPosition(backup.start)))].slice(0, count);
   const kept = full.filter(({ backup }) => starts.includes(showPosition(backup.start)));
   const what = count === 1 ? 'the newest full backup that leads' : `one of the ${count} newest full backups that lead`;
   for (const backup of kept) reasons.add(backup, `${what} to timeline ${id}`);
-  return kept;
 }
 
 /** `leading`: newest first. */
@@ -146,14 +145,13 @@ function keepSince(
   { id }: Timeline,
   now: Date,
   reasons: Reasons,
-): readonly SurveyedBackup[] {
+): void {
   const since = now.getTime() - days * DAY_MS;
   const span = days === 1 ? 'the last day' : `the last ${days} days`;
   const inside = leading.filter(({ backup }) => backup.stoppedAt.getTime() >= since);
   for (const backup of inside) reasons.add(backup, `it ended within ${span}, and leads to timeline ${id}`);
   const before = leading.find(({ backup }) => backup.stoppedAt.getTime() < since);
   if (before) reasons.add(before, `the newest that ended before ${span}, and leads to timeline ${id}`);
-  return before ? [...inside, before] : inside;
 }
 
 /** A full backup is kept with the incremental ones that build upon it. */

@@ -5,7 +5,7 @@ import type { BaseBackup } from './base-backup.ts';
 import { showPosition } from './chains.ts';
 import { nameOf, numberAt, numberBefore, startOf } from './segment-number.ts';
 import { beginOf, findTimeline, timelineAt, type Timeline, type Timelines } from './timelines.ts';
-import { legAt, type ArchivedWal, type Leg } from './way.ts';
+import { legAt, type ArchivedWal, type Leg, type Step } from './way.ts';
 
 /** How far a backup can go on the way to one timeline. */
 export interface Window {
@@ -22,7 +22,9 @@ export interface Window {
 export interface Reach {
   /** Why the archive can't bring it to consistency; undefined where it can. */
   readonly problem: string | undefined;
-  /** Its own timeline's first, then those of the descendants that it can follow, in ascending order. */
+  /** The timelines on whose ways it can be made consistent. */
+  readonly consistentOn: readonly TimelineId[];
+  /** Of each such way that holds something of its timeline, or a gap: its own timeline's first, then descendants' in ascending order. */
   readonly windows: readonly Window[];
 }
 
@@ -35,20 +37,33 @@ export interface Ways {
 
 /**
  * Follows the WAL from a backup's start: to its stop, and on, to every timeline that leads over both. The WAL that it
- * brings itself counts.
+ * brings itself counts. Each way is looked at by itself: where a timeline was left in the segment that the backup ends
+ * in, that segment is the child's, and the backup may be consistent on the child's way only.
  */
 export function reachOf(backup: BaseBackup, ways: Ways, wal: ArchivedWal): Reach {
   const own = findTimeline(ways.timelines, backup.stop.timeline);
   const misplaced = misplacement(backup, own);
-  if (own === undefined || misplaced !== undefined) return { problem: misplaced, windows: [] };
-  const missing = missingBelowStop(backup, own, ways, wal);
-  if (missing !== undefined) return { problem: missing, windows: [] };
+  if (own === undefined || misplaced !== undefined) return { problem: misplaced, consistentOn: [], windows: [] };
   const followers = own.descendants.filter(({ fork }) => fork >= backup.stop.lsn).map(({ timeline }) => timeline);
-  const windows = [own.id, ...followers].map((id) => windowOn(id, backup, ways, wal));
-  return { problem: undefined, windows: windows.filter((window) => window !== undefined) };
+  const first = numberAt(backup.start.lsn, ways.size);
+  const last = numberBefore(backup.stop.lsn, ways.size);
+  const ends = [own.id, ...followers].map((id) => ({ id, end: wal.follow(legsTo(id, ways), first, backup.ownWal) }));
+  const consistent = ends.filter(({ end }) => end.number > last);
+  if (consistent.length > 0) {
+    const windows = consistent.map(({ id, end }) => windowOn(id, end, backup, ways, wal));
+    const consistentOn = consistent.map(({ id }) => id);
+    return { problem: undefined, consistentOn, windows: windows.filter((window) => window !== undefined) };
+  }
+  const missing = ends[0]?.end ?? { timeline: own.id, number: first };
+  const { name } = nameOf(missing.timeline, missing.number, ways.size);
+  const problem = `${name}, which it needs to be consistent, is neither in the archive nor in its own pg_wal`;
+  return { problem, consistentOn: [], windows: [] };
 }
 
-/** Whether the way to `tip` leads over all that a backup needs to be consistent, so that it can be recovered to there. */
+/**
+ * Whether the way to `tip` leads over all that a backup needs to be consistent, so that it could be recovered to there
+ * if all WAL were there.
+ */
 export function leadsTo(tip: Timeline, { stop }: BaseBackup, { timelines }: Ways): boolean {
   if (tip.id === stop.timeline) return true;
   const own = findTimeline(timelines, stop.timeline);
@@ -68,16 +83,8 @@ function misplacement({ start, stop, ranges }: BaseBackup, own: Timeline | undef
   return undefined;
 }
 
-function missingBelowStop(backup: BaseBackup, own: Timeline, ways: Ways, wal: ArchivedWal): string | undefined {
-  const end = wal.follow(legsTo(own.id, ways), numberAt(backup.start.lsn, ways.size), backup.ownWal);
-  if (end.number > numberBefore(backup.stop.lsn, ways.size)) return undefined;
-  const { name } = nameOf(end.timeline, end.number, ways.size);
-  return `${name}, which it needs to be consistent, is neither in the archive nor in its own pg_wal`;
-}
-
-function windowOn(id: TimelineId, backup: BaseBackup, ways: Ways, wal: ArchivedWal): Window | undefined {
+function windowOn(id: TimelineId, end: Step, backup: BaseBackup, ways: Ways, wal: ArchivedWal): Window | undefined {
   const legs = legsTo(id, ways);
-  const end = wal.follow(legs, numberAt(backup.start.lsn, ways.size), backup.ownWal);
   const next = wal.firstFrom(legs, end.number);
   const gap = next && {
     missing: nameOf(end.timeline, end.number, ways.size).name,

@@ -41,9 +41,7 @@ export function decideSegmentSize(evidence: readonly SizeEvidence[]): SegmentSiz
     possible = both;
   }
   const [size, ...others] = possible;
-  if (size === undefined)
-    throw contradiction('the names of PostgreSQL', SIZES, { source: before?.source ?? '', fits: [] });
-  if (others.length === 0) return size;
+  if (size !== undefined && others.length === 0) return size;
   throw new Failure('usage', `nothing tells the segment size: it may be ${show(possible)}`, {
     hint: 'Name the data directory with --pgdata, or a base backup under [[backups]].',
   });

@@ -30,6 +30,8 @@ export interface SurveyedBackup {
   readonly chain: Chain;
   /** Why it can't be restored; empty where it can. */
   readonly problems: readonly string[];
+  /** The timelines on whose ways it can be made consistent, where it can be restored. */
+  readonly consistentOn: readonly TimelineId[];
   /** How far it can be recovered, where it can be restored. */
   readonly windows: readonly Window[];
 }
@@ -62,9 +64,11 @@ export function survey(holdings: Holdings): Survey {
       parents: [],
       problems: [`it is of another cluster, ${String(backup.systemId)}`],
     };
-    const { problem, windows } = reachOf(backup, ways, wal);
+    const { problem, consistentOn, windows } = reachOf(backup, ways, wal);
     const problems = problem === undefined || !chains.has(backup) ? chain.problems : [...chain.problems, problem];
-    return { backup, isVouched: vouched.has(backup), chain, problems, windows: problems.length === 0 ? windows : [] };
+    const isFine = problems.length === 0;
+    const reach = { consistentOn: isFine ? consistentOn : [], windows: isFine ? windows : [] };
+    return { backup, isVouched: vouched.has(backup), chain, problems, ...reach };
   });
   return { ...ways, inventory, backups, chains };
 }
