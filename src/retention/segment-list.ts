@@ -1,12 +1,12 @@
 const FIRST_CAPACITY = 256;
 
 /**
- * The segments that an archive holds of one timeline: their numbers, sizes and times in typed arrays, 24 bytes for
+ * The segments that an archive holds of one timeline: their numbers, sizes and times in typed arrays, 20 bytes for
  * each, since an archive can hold millions. Filled by `add` in any order, then `sort`ed once; all else needs that.
  */
 export class SegmentList {
   #numbers = new Float64Array(FIRST_CAPACITY);
-  #sizes = new Float64Array(FIRST_CAPACITY);
+  #sizes = new Uint32Array(FIRST_CAPACITY);
   #times = new Float64Array(FIRST_CAPACITY);
   #count = 0;
   #isSorted = true;
@@ -15,7 +15,7 @@ export class SegmentList {
     return this.#count;
   }
 
-  /** `modifiedMs`: milliseconds since 1970, as the store tells it. */
+  /** `bytes`: below 4 GiB. `modifiedMs`: milliseconds since 1970, as the store tells it. */
   add(number: number, bytes: number, modifiedMs: number): void {
     if (this.#count === this.#numbers.length) this.#grow();
     if (this.#count > 0 && number <= valueAt(this.#numbers, this.#count - 1)) this.#isSorted = false;
@@ -33,7 +33,7 @@ export class SegmentList {
     order.sort((a, b) => valueAt(this.#numbers, a) - valueAt(this.#numbers, b));
     const [numbers, sizes, times] = [this.#numbers, this.#sizes, this.#times];
     this.#numbers = new Float64Array(this.#count);
-    this.#sizes = new Float64Array(this.#count);
+    this.#sizes = new Uint32Array(this.#count);
     this.#times = new Float64Array(this.#count);
     let count = 0;
     let last = -1;
@@ -116,16 +116,15 @@ export class SegmentList {
   }
 
   #grow(): void {
-    this.#numbers = grown(this.#numbers);
-    this.#sizes = grown(this.#sizes);
-    this.#times = grown(this.#times);
+    this.#numbers = copied(this.#numbers, new Float64Array(this.#count * 2));
+    this.#sizes = copied(this.#sizes, new Uint32Array(this.#count * 2));
+    this.#times = copied(this.#times, new Float64Array(this.#count * 2));
   }
 }
 
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2);
-  larger.set(array);
-  return larger;
+function copied<Values extends Float64Array | Uint32Array>(from: Values, to: Values): Values {
+  to.set(from);
+  return to;
 }
 
 function valueAt(array: Float64Array | Uint32Array, index: number): number {
