@@ -8,7 +8,7 @@ import { nameAt, type Remains } from './life.ts';
 
 const SIZE = 2n ** 24n;
 
-export interface Entry {
+interface Entry {
   readonly timeline: number;
   readonly begin: bigint;
   /** Exclusive; 0: open, as the server says it. */

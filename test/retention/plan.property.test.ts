@@ -5,8 +5,9 @@ import { Failure } from '../../src/exit.ts';
 import type { Plan } from '../../src/retention/plan.ts';
 import type { Policy } from '../../src/retention/policy.ts';
 import type { Remains } from './life.ts';
+import { known } from '../wal/arbitraries.ts';
 import { anyLife, anyPolicy } from './lives.ts';
-import { historyOf, type Entry, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
+import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
 const RUNS = { numRuns: 3000 };
@@ -276,8 +277,11 @@ describe('whatever has happened, and whatever is asked for', () => {
             const isNeeded = places.some((place) => {
               if (place.timeline === timeline) return numberOf(name) >= place.lsn / size;
               // The way to this timeline came from that one, behind the place.
-              const left = history.find((entry) => entry.timeline === place.timeline);
-              return left !== undefined && left.begin < left.end && place.lsn <= left.end && wasThere(left, history);
+              const index = history.findIndex((entry) => entry.timeline === place.timeline);
+              const left = history
+                .slice(0, Math.max(index, 0))
+                .reduce((end, { begin }) => (begin < end ? begin : end), 2n ** 64n);
+              return index > 0 && known(history[index]).begin < left && place.lsn <= left;
             });
             expect({ name, isNeeded }).toEqual({ name, isNeeded: true });
           }
@@ -291,9 +295,4 @@ describe('whatever has happened, and whatever is asked for', () => {
 function nameTail(number: bigint): string {
   const hex = (value: bigint): string => value.toString(16).toUpperCase().padStart(8, '0');
   return `${hex(number / 256n)}${hex(number % 256n)}`;
-}
-
-/** Whether a recovery is on this timeline just before it leaves it: not where an older fork has cut it off. */
-function wasThere(entry: Entry, history: readonly Entry[]): boolean {
-  return history.slice(0, history.indexOf(entry)).every(({ begin }) => begin >= entry.end);
 }
