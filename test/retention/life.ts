@@ -119,6 +119,22 @@ export class Life {
     this.#take(which, bytes, from, brings, undefined);
   }
 
+  /** A backup of a standby that began so many bytes before its primary changed, and ends now, on the new timeline. */
+  backupOver(which: number, before: bigint): void {
+    const branch = this.#branch(which);
+    const fork = branch.history.at(-1);
+    if (fork === undefined || branch.lsn < fork.end + 10n) return;
+    const start = { timeline: fork.timeline, lsn: toLsn(fork.end - before) };
+    const began = this.#branches.find(({ timeline }) => timeline === fork.timeline)?.begin ?? 0n;
+    if (!isOnWay(branch, start) || start.lsn < began || start.lsn < FIRST) return;
+    const stop = { timeline: branch.timeline, lsn: toLsn(branch.lsn) };
+    const ranges = [
+      { ...start, start: start.lsn, end: toLsn(fork.end) },
+      { ...stop, start: toLsn(fork.end), end: stop.lsn },
+    ];
+    this.#add({ label: 'over', start, stop, ranges, startedAt: new Date(this.#nowMs), ownWal: new Set() }, undefined);
+  }
+
   /** An incremental backup upon the newest backup that is on this server's own way. */
   increment(which: number, bytes: bigint): void {
     const branch = this.#branch(which);
@@ -150,20 +166,23 @@ export class Life {
     const ownWal = new Set<string>();
     for (let each = start.lsn / SIZE; brings && each <= (stop.lsn - 1n) / SIZE; each += 1n)
       ownWal.add(nameAt(branch.timeline, each));
+    const ranges = [{ timeline: start.timeline, start: start.lsn, end: stop.lsn }];
+    this.#add({ label, start, stop, ranges, startedAt, ownWal }, parent);
+  }
+
+  #add(
+    told: Pick<BaseBackup, 'label' | 'start' | 'stop' | 'ranges' | 'startedAt' | 'ownWal'>,
+    parent: BaseBackup | undefined,
+  ): void {
     this.#nowMs += 60_000;
     this.#backups.push({
-      path: `file:///backups/${number}`,
-      label,
+      ...told,
+      path: `file:///backups/${this.#backups.length + 1}`,
       kind: parent ? 'incremental' : 'full',
       systemId: undefined,
       segmentSize: MEGABYTES_16,
-      start,
-      stop,
-      ranges: [{ timeline: start.timeline, start: start.lsn, end: stop.lsn }],
-      startedAt,
       stoppedAt: new Date(this.#nowMs),
       incrementalFrom: parent?.start,
-      ownWal,
       problems: [],
     });
   }

@@ -58,6 +58,12 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
       .tuple(anyServer, anyBytes)
       .map(([who, bytes]) => new Event((life) => life.increment(who, bytes), `increment(${who}, ${bytes}n)`)),
   },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(anyServer, anyBytes)
+      .map(([who, before]) => new Event((life) => life.backupOver(who, before), `backupOver(${who}, ${before}n)`)),
+  },
   { weight: 1, arbitrary: fc.nat(1000).map((which) => new Event((life) => life.lose(which), `lose(${which})`)) },
   { weight: 1, arbitrary: fc.nat(1000).map((which) => new Event((life) => life.touch(which), `touch(${which})`)) },
 );

@@ -10,7 +10,7 @@ import { anyLife, anyPolicy } from './lives.ts';
 import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
-const RUNS = { numRuns: 3000 };
+const RUNS = { numRuns: 1500 };
 const SLOW = 590_000;
 
 /** A plan, or undefined where there is none to be had: most often no backup is restorable. */
