@@ -10,8 +10,8 @@ import { anyLife, anyPolicy } from './lives.ts';
 import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
-const RUNS = { numRuns: 1500 };
-const SLOW = 590_000;
+const RUNS = { numRuns: 150 };
+const SLOW = 60_000;
 
 /** A plan, or undefined where there is none to be had: most often no backup is restorable. */
 async function tryPrune(remains: Remains, policy: Policy): Promise<Plan | undefined> {
