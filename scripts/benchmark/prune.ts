@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import type { BaseBackup } from '../../src/retention/base-backup.ts';
 import { takeInventory } from '../../src/retention/inventory.ts';
 import { doomed, planPrune } from '../../src/retention/plan.ts';
-import { survey } from '../../src/retention/survey.ts';
+import { assess } from '../../src/retention/assess.ts';
 import type { HistoryFile } from '../../src/retention/timelines.ts';
 import type { ListedObject } from '../../src/storage/storage.ts';
 import { parseSystemId } from '../../src/wal/control.ts';
@@ -155,7 +155,7 @@ async function planOnce(objects: number): Promise<Figures> {
   const used = process.cpuUsage();
   const inventory = await takeInventory(listing(stretches, objects), { systemId: SYSTEM, segmentSize: SIZE });
   const listed = performance.now();
-  const there = survey({
+  const there = assess({
     inventory,
     histories: historiesOf(stretches),
     backups,

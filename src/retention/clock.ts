@@ -1,6 +1,6 @@
 import { Failure } from '../exit.ts';
 import { newestOf } from './policy.ts';
-import type { Survey } from './survey.ts';
+import type { Assessment } from './assess.ts';
 
 const MINUTE_MS = 60_000;
 /** How far the clocks of servers, stores and this host may differ. */
@@ -14,7 +14,7 @@ const EARLIEST_MS = Date.UTC(2025, 0);
  * Ages decide what goes, so the clocks must make sense. Errors: Failure `invalid` where this host's clock lies before
  * what the archive holds, or a backup ends before it begins.
  */
-export function checkClock({ inventory, backups }: Survey, now: Date): void {
+export function checkClock({ inventory, backups }: Assessment, now: Date): void {
   const latest = now.getTime() + SKEW_MS;
   if (!(now.getTime() >= EARLIEST_MS)) throw senseless(`the clock of this host says ${show(now.getTime())}`);
   for (const [id, objects] of inventory.timelines) {

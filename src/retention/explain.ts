@@ -12,7 +12,7 @@ export interface Explanation {
 
 /** Explains the fate of one object of the archive, by its name or its key. */
 export function explain(plan: Plan, nameOrKey: string): Explanation {
-  const { inventory } = plan.survey;
+  const { inventory } = plan.assessment;
   const key = nameOrKey.includes('/') ? parseKey(nameOrKey) : undefined;
   if (key !== undefined && (key.place === 'aside' || key.system !== inventory.systemId)) {
     const why =
@@ -30,9 +30,9 @@ export function explain(plan: Plan, nameOrKey: string): Explanation {
 
 const NOT_THERE: Explanation = { fate: 'not-there', reasons: ['the archive holds no such object'] };
 
-function explainWal({ survey, claims, deletes }: Plan, name: SegmentName | PartialName | BackupName): Explanation {
-  const objects = survey.inventory.timelines.get(name.timeline);
-  const number = segmentNumber(name, survey.size);
+function explainWal({ assessment, claims, deletes }: Plan, name: SegmentName | PartialName | BackupName): Explanation {
+  const objects = assessment.inventory.timelines.get(name.timeline);
+  const number = segmentNumber(name, assessment.size);
   const isThere =
     name.kind === 'segment'
       ? number !== undefined && objects?.segments.indexOf(number) !== undefined
@@ -44,8 +44,6 @@ function explainWal({ survey, claims, deletes }: Plan, name: SegmentName | Parti
   if (decision !== undefined) return { fate: 'goes', reasons: [decision.reason] };
   const own = (claims.get(name.timeline) ?? []).filter(({ from }) => from <= number).map(({ need }) => need);
   const strongest = own.toSorted((a, b) => Number(b.kind === 'backup') - Number(a.kind === 'backup'));
-  return {
-    fate: 'stays',
-    reasons: strongest.map(({ kind, reason }) => (kind === 'backup' ? `needed by ${reason}` : reason)),
-  };
+  const reasons = strongest.map(({ kind, reason }) => (kind === 'backup' ? `needed by ${reason}` : reason));
+  return { fate: 'stays', reasons: [...new Set(reasons)] };
 }

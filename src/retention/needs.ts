@@ -6,7 +6,7 @@ import type { TimelineObjects } from './inventory.ts';
 import type { Choice, Policy } from './policy.ts';
 import { leadsTo } from './reach.ts';
 import { numberAt, startOf } from './segment-number.ts';
-import type { Survey } from './survey.ts';
+import type { Assessment } from './assess.ts';
 import { beginOf, findTimeline } from './timelines.ts';
 
 /** WAL is needed from a place on: on its timeline, and on all that forked from there behind that place. */
@@ -28,15 +28,17 @@ export interface Claim {
  * All needs. Young WAL counts as one, since what lies behind it would otherwise be cut off, or left without the branch
  * that it leads to. So does a live timeline that no restorable backup arrives at: what may yet be mended is kept.
  */
-export function needsOf(survey: Survey, choice: Choice, policy: Policy, now: Date): Need[] {
+export function needsOf(assessment: Assessment, choice: Choice, policy: Policy, now: Date): Need[] {
   const kept = [...choice.kept.keys()].map(({ backup }) =>
-    needOf(backup, 'backup', `kept backup ${backup.path}`, survey),
+    needOf(backup, 'backup', `kept backup ${backup.path}`, assessment),
   );
-  return [...kept, ...young(survey, policy, now), ...unserved(survey, choice)].filter((need) => need !== undefined);
+  return [...kept, ...young(assessment, policy, now), ...unserved(assessment, choice)].filter(
+    (need) => need !== undefined,
+  );
 }
 
 /** What the needs claim of each timeline, the lowest first; none of a timeline that nobody needs. */
-export function claimsOn({ timelines, size }: Survey, needs: readonly Need[]): Map<TimelineId, Claim[]> {
+export function claimsOn({ timelines, size }: Assessment, needs: readonly Need[]): Map<TimelineId, Claim[]> {
   const claims = new Map([...timelines.keys()].map((id): [TimelineId, Claim[]] => [id, []]));
   for (const need of needs) {
     claims.get(need.timeline)?.push({ need, from: numberAt(need.lsn, size) });
@@ -48,14 +50,19 @@ export function claimsOn({ timelines, size }: Survey, needs: readonly Need[]): M
   return claims;
 }
 
-function needOf({ start }: BaseBackup, kind: Need['kind'], reason: string, { timelines }: Survey): Need | undefined {
+function needOf(
+  { start }: BaseBackup,
+  kind: Need['kind'],
+  reason: string,
+  { timelines }: Assessment,
+): Need | undefined {
   const timeline = findTimeline(timelines, start.timeline);
   return timeline && { kind, reason, timeline: timeline.id, lsn: start.lsn };
 }
 
 const YOUNG = 'younger than keep_wal, or behind WAL that is';
 
-function young({ inventory }: Survey, { keepWalMs }: Policy, now: Date): Need[] {
+function young({ inventory }: Assessment, { keepWalMs }: Policy, now: Date): Need[] {
   const since = now.getTime() - keepWalMs;
   return [...inventory.timelines].flatMap(([timeline, objects]): Need[] => {
     const first = firstYounger(objects, since);
@@ -70,15 +77,15 @@ function firstYounger({ segments, beside }: TimelineObjects, sinceMs: number): n
   return number === Infinity ? undefined : number;
 }
 
-function unserved(survey: Survey, { live }: Choice): (Need | undefined)[] {
+function unserved(assessment: Assessment, { live }: Choice): (Need | undefined)[] {
   return live
     .filter(({ hasBackup }) => !hasBackup)
     .flatMap(({ timeline: id }) => {
-      const timeline = survey.timelines.get(id);
+      const timeline = assessment.timelines.get(id);
       if (timeline === undefined) return [];
       const reason = `timeline ${id} is live, and no backup that the policy counts arrives there`;
-      const leading = survey.backups.filter(({ backup }) => leadsTo(timeline, backup, survey));
-      const theirs = leading.map(({ backup }) => needOf(backup, 'live', reason, survey));
+      const leading = assessment.backups.filter(({ backup }) => leadsTo(timeline, backup, assessment));
+      const theirs = leading.map(({ backup }) => needOf(backup, 'live', reason, assessment));
       return [{ kind: 'live' as const, reason, timeline: id, lsn: beginOf(timeline) }, ...theirs];
     });
 }

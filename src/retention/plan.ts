@@ -7,7 +7,7 @@ import { inOrder, measure, objectsOf, type Doomed, type Stretch } from './order.
 import { choose, type LiveTimeline, type Policy } from './policy.ts';
 import { reachOf, type Reach } from './reach.ts';
 import { nameOf } from './segment-number.ts';
-import type { Survey, SurveyedBackup } from './survey.ts';
+import type { Assessment, AssessedBackup } from './assess.ts';
 import { ArchivedWal } from './way.ts';
 
 /** A stretch of a timeline that is kept, or goes, for one reason. */
@@ -22,13 +22,13 @@ export interface Decision extends Stretch {
 }
 
 export interface KeptBackup {
-  readonly surveyed: SurveyedBackup;
+  readonly assessed: AssessedBackup;
   readonly reasons: readonly string[];
 }
 
 /** A backup that the policy does not keep, and what the plan leaves of its WAL. */
 export interface GivenUpBackup {
-  readonly surveyed: SurveyedBackup;
+  readonly assessed: AssessedBackup;
   /**
    * `as-before`: it loses nothing, as others need the same WAL. `shorter`: it stays consistent by the WAL that it
    * brings itself, but what follows is not whole any more: restore it with recovery_target = 'immediate' only.
@@ -40,7 +40,7 @@ export interface GivenUpBackup {
 }
 
 export interface Plan {
-  readonly survey: Survey;
+  readonly assessment: Assessment;
   readonly policy: Policy;
   readonly now: Date;
   /** Oldest first, as are those that are given up. */
@@ -59,53 +59,57 @@ export interface Plan {
  * Plans a prune. It says what goes only if all that it stands on makes sense. Errors: Failure `usage` for a policy that
  * says nothing or names what is not there; `invalid` where no backup is restorable or clocks contradict each other.
  */
-export function planPrune(survey: Survey, policy: Policy, now: Date): Plan {
-  checkClock(survey, now);
-  const choice = choose(survey, policy, now);
-  const claims = claimsOn(survey, needsOf(survey, choice, policy, now));
+export function planPrune(assessment: Assessment, policy: Policy, now: Date): Plan {
+  checkClock(assessment, now);
+  const choice = choose(assessment, policy, now);
+  const claims = claimsOn(assessment, needsOf(assessment, choice, policy, now));
   const cuts = new Map([...claims].map(([id, [lowest]]) => [id, lowest?.from ?? Infinity]));
-  const remaining = new ArchivedWal(survey.inventory, cuts);
-  for (const surveyed of choice.kept.keys()) proveUntouched(surveyed, survey, remaining);
-  const deletes = inOrder(survey.timelines, cuts, survey.size).map((stretch) =>
-    decide(stretch, whyGone(stretch.timeline, claims, survey), survey),
+  const remaining = new ArchivedWal(assessment.inventory, cuts);
+  for (const assessed of choice.kept.keys()) proveUntouched(assessed, assessment, remaining);
+  const deletes = inOrder(assessment.timelines, cuts, assessment.size).map((stretch) =>
+    decide(stretch, whyGone(stretch.timeline, claims, assessment), assessment),
   );
   return {
-    survey,
+    assessment,
     policy,
     now,
-    kept: [...choice.kept].map(([surveyed, reasons]) => ({ surveyed, reasons })),
-    givenUp: survey.backups
-      .filter((surveyed) => !choice.kept.has(surveyed))
-      .map((surveyed) => ({
-        surveyed,
-        becomes: fateOf(surveyed, survey, remaining),
-        parentOf: choice.parents.get(surveyed.backup) ?? [],
+    kept: [...choice.kept].map(([assessed, reasons]) => ({ assessed, reasons })),
+    givenUp: assessment.backups
+      .filter((assessed) => !choice.kept.has(assessed))
+      .map((assessed) => ({
+        assessed,
+        becomes: fateOf(assessed, assessment, remaining),
+        parentOf: choice.parents.get(assessed.backup) ?? [],
       })),
     live: choice.live,
-    keeps: [...claims].flatMap(([id, own]) => keepsOn(id, own, survey)).filter(({ count }) => count > 0),
+    keeps: [...claims].flatMap(([id, own]) => keepsOn(id, own, assessment)).filter(({ count }) => count > 0),
     deletes: deletes.filter(({ count }) => count > 0),
     claims,
   };
 }
 
 /** Every object that goes, in the order in which it goes; made as it is asked for, as there may be millions. */
-export function* doomed({ deletes, survey }: Plan): Generator<Doomed> {
-  for (const stretch of deletes) yield* objectsOf(stretch, survey.inventory);
+export function* doomed({ deletes, assessment }: Plan): Generator<Doomed> {
+  for (const stretch of deletes) yield* objectsOf(stretch, assessment.inventory);
 }
 
 /** Nothing is deleted on trust: what stays must bring each kept backup as far as all that is there does. */
-function proveUntouched({ backup, problems, windows }: SurveyedBackup, survey: Survey, remaining: ArchivedWal): void {
+function proveUntouched(
+  { backup, problems, windows }: AssessedBackup,
+  assessment: Assessment,
+  remaining: ArchivedWal,
+): void {
   if (problems.length > 0) return;
-  if (!isSame(reachOf(backup, survey, remaining), windows)) {
+  if (!isSame(reachOf(backup, assessment, remaining), windows)) {
     throw new Error(`the plan takes WAL from the kept backup ${backup.path}`);
   }
 }
 
-function fateOf(surveyed: SurveyedBackup, survey: Survey, remaining: ArchivedWal): GivenUpBackup['becomes'] {
-  if (surveyed.problems.length > 0) return 'not-restorable';
-  const reach = reachOf(surveyed.backup, survey, remaining);
+function fateOf(assessed: AssessedBackup, assessment: Assessment, remaining: ArchivedWal): GivenUpBackup['becomes'] {
+  if (assessed.problems.length > 0) return 'not-restorable';
+  const reach = reachOf(assessed.backup, assessment, remaining);
   if (reach.problem !== undefined) return 'lost';
-  return isSame(reach, surveyed.windows) ? 'as-before' : 'shorter';
+  return isSame(reach, assessed.windows) ? 'as-before' : 'shorter';
 }
 
 function isSame(reach: Reach, windows: Reach['windows']): boolean {
@@ -117,30 +121,34 @@ function isSame(reach: Reach, windows: Reach['windows']): boolean {
 }
 
 /** What backups need is told apart from what is only young. */
-function keepsOn(timeline: TimelineId, claims: readonly Claim[], survey: Survey): Decision[] {
+function keepsOn(timeline: TimelineId, claims: readonly Claim[], assessment: Assessment): Decision[] {
   const [lowest] = claims;
   if (lowest === undefined) return [];
   const backups = claims.filter(({ need }) => need.kind === 'backup');
   const firm = backups[0]?.from ?? Infinity;
   const others = claims.filter(({ need }) => need.kind !== 'backup').map(({ need }) => need.reason);
   const loose = { timeline, from: lowest.from, to: firm };
-  const decisions = lowest.from < firm ? [decide(loose, [...new Set(others)].join('; '), survey)] : [];
+  const decisions = lowest.from < firm ? [decide(loose, [...new Set(others)].join('; '), assessment)] : [];
   if (firm === Infinity) return decisions;
   const more = backups.length === 1 ? '' : `, and by ${backups.length - 1} more`;
   return [
     ...decisions,
-    decide({ timeline, from: firm, to: Infinity }, `needed by ${backups[0]?.need.reason ?? ''}${more}`, survey),
+    decide({ timeline, from: firm, to: Infinity }, `needed by ${backups[0]?.need.reason ?? ''}${more}`, assessment),
   ];
 }
 
-function whyGone(timeline: TimelineId, claims: ReadonlyMap<TimelineId, readonly Claim[]>, { size }: Survey): string {
+function whyGone(
+  timeline: TimelineId,
+  claims: ReadonlyMap<TimelineId, readonly Claim[]>,
+  { size }: Assessment,
+): string {
   const [lowest] = claims.get(timeline) ?? [];
   if (lowest === undefined) return `no kept backup leads to timeline ${timeline}, and nothing of it is young`;
   return `needed by none: what is kept of timeline ${timeline} begins with ${nameOf(timeline, lowest.from, size).name} (${lowest.need.reason})`;
 }
 
-function decide(stretch: Stretch, reason: string, survey: Survey): Decision {
-  const { inventory, size } = survey;
+function decide(stretch: Stretch, reason: string, assessment: Assessment): Decision {
+  const { inventory, size } = assessment;
   const objects = inventory.timelines.get(stretch.timeline);
   const [from, to] = [objects?.segments.indexFrom(stretch.from) ?? 0, objects?.segments.indexFrom(stretch.to) ?? 0];
   const beside = objects?.beside.filter(({ number }) => number >= stretch.from && number < stretch.to) ?? [];

@@ -5,7 +5,7 @@ import type { BaseBackup } from './base-backup.ts';
 import { showPosition, withAncestors } from './chains.ts';
 import type { TimelineObjects } from './inventory.ts';
 import { matches } from './pattern.ts';
-import type { Survey, SurveyedBackup } from './survey.ts';
+import type { Assessment, AssessedBackup } from './assess.ts';
 import { beginOf, type Timeline } from './timelines.ts';
 
 export interface Policy {
@@ -33,7 +33,7 @@ export interface LiveTimeline {
 /** What the policy chooses. */
 export interface Choice {
   /** Kept backups with the reasons, each a clause. */
-  readonly kept: ReadonlyMap<SurveyedBackup, readonly string[]>;
+  readonly kept: ReadonlyMap<AssessedBackup, readonly string[]>;
   /** Backups whose files kept incremental ones build upon, with these. Some may be kept themselves. */
   readonly parents: ReadonlyMap<BaseBackup, readonly BaseBackup[]>;
   readonly live: readonly LiveTimeline[];
@@ -45,43 +45,43 @@ const DAY_MS = 86_400_000;
  * Chooses the backups that are kept. More is kept the more a policy asks for: it is a union. Errors: Failure `usage`
  * without a policy, and for a pin that matches nothing; `invalid` where no backup is restorable.
  */
-export function choose(survey: Survey, policy: Policy, now: Date): Choice {
+export function choose(assessment: Assessment, policy: Policy, now: Date): Choice {
   if (policy.keepBackups === undefined && policy.keepDays === undefined) {
     throw new Failure('usage', 'no policy says what is to be kept', {
       hint: 'Say keep_backups = 2, or keep_days = 14, or both, above the first table of the settings.',
     });
   }
-  const restorable = survey.backups.filter(({ problems }) => problems.length === 0);
-  if (restorable.length === 0) throw noneRestorable(survey);
+  const restorable = assessment.backups.filter(({ problems }) => problems.length === 0);
+  if (restorable.length === 0) throw noneRestorable(assessment);
   const reasons = new Reasons();
-  const live = liveTimelines(survey, policy, now).map(([timeline, newestMs]): LiveTimeline => {
+  const live = liveTimelines(assessment, policy, now).map(([timeline, newestMs]): LiveTimeline => {
     const leading = restorable.filter(({ consistentOn }) => consistentOn.includes(timeline.id)).reverse();
     if (policy.keepBackups !== undefined) keepNewest(leading, policy.keepBackups, timeline, reasons);
     if (policy.keepDays !== undefined) keepSince(leading, policy.keepDays, timeline, now, reasons);
     // It must not depend on how much is asked for: asking for more would keep less.
-    const arriving = leading.filter((backup) => arrivesAt(timeline, backup, survey));
+    const arriving = leading.filter((backup) => arrivesAt(timeline, backup, assessment));
     const isEnough = policy.keepBackups === undefined || arriving.some(({ backup }) => backup.kind === 'full');
     return { timeline: timeline.id, newestMs, hasBackup: isEnough && arriving.length > 0 };
   });
-  keepIncrementals(restorable, survey, reasons);
-  keepPinned(policy.keep, survey, reasons);
-  return { kept: reasons.inOrder(survey.backups), parents: parentsOf(reasons, survey), live };
+  keepIncrementals(restorable, assessment, reasons);
+  keepPinned(policy.keep, assessment, reasons);
+  return { kept: reasons.inOrder(assessment.backups), parents: parentsOf(reasons, assessment), live };
 }
 
 class Reasons {
-  readonly #all = new Map<SurveyedBackup, string[]>();
+  readonly #all = new Map<AssessedBackup, string[]>();
 
-  add(backup: SurveyedBackup, reason: string): void {
+  add(backup: AssessedBackup, reason: string): void {
     const known = this.#all.get(backup);
     if (known === undefined) this.#all.set(backup, [reason]);
     else if (!known.includes(reason)) known.push(reason);
   }
 
-  backups(): SurveyedBackup[] {
+  backups(): AssessedBackup[] {
     return [...this.#all.keys()];
   }
 
-  inOrder(all: readonly SurveyedBackup[]): Map<SurveyedBackup, readonly string[]> {
+  inOrder(all: readonly AssessedBackup[]): Map<AssessedBackup, readonly string[]> {
     return new Map(
       all.flatMap((backup) => {
         const reasons = this.#all.get(backup);
@@ -91,7 +91,7 @@ class Reasons {
   }
 }
 
-function noneRestorable({ backups, inventory }: Survey): Failure {
+function noneRestorable({ backups, inventory }: Assessment): Failure {
   const all = backups.map(({ backup, problems }) => `\n  ${backup.path}: ${problems.join('; ')}`).join('');
   const fact =
     backups.length === 0 ? 'no base backup is known' : `none of ${backups.length} base backups is restorable:${all}`;
@@ -106,7 +106,11 @@ function noneRestorable({ backups, inventory }: Survey): Failure {
  * Timelines with an object that is younger than `strayAfterMs`. The one with the newest object counts always: an
  * archive that nobody pushes to any more is not made of strays.
  */
-function liveTimelines({ inventory, timelines }: Survey, { strayAfterMs }: Policy, now: Date): [Timeline, number][] {
+function liveTimelines(
+  { inventory, timelines }: Assessment,
+  { strayAfterMs }: Policy,
+  now: Date,
+): [Timeline, number][] {
   const histories = new Map(inventory.histories.map(({ name, modifiedMs }) => [name.timeline, modifiedMs]));
   const newest = [...timelines.values()].flatMap((timeline): [Timeline, number][] => {
     const objects = inventory.timelines.get(timeline.id);
@@ -123,14 +127,14 @@ export function newestOf({ segments, beside }: TimelineObjects): number {
 }
 
 /** Whether the WAL that is there brings a backup that leads to a timeline into it, not only to a gap before it. */
-function arrivesAt(timeline: Timeline, { backup, windows }: SurveyedBackup, { inventory }: Survey): boolean {
+function arrivesAt(timeline: Timeline, { backup, windows }: AssessedBackup, { inventory }: Assessment): boolean {
   // A timeline without a segment begins where its way ends: nothing more can be asked.
   if (backup.stop.timeline === timeline.id || inventory.timelines.get(timeline.id) === undefined) return true;
   return windows.some((window) => window.timeline === timeline.id && window.end > beginOf(timeline));
 }
 
 /** `leading`: newest first. Copies of one backup, and what vouches for it once more, count as one. */
-function keepNewest(leading: readonly SurveyedBackup[], count: number, { id }: Timeline, reasons: Reasons): void {
+function keepNewest(leading: readonly AssessedBackup[], count: number, { id }: Timeline, reasons: Reasons): void {
   const full = leading.filter(({ backup }) => backup.kind === 'full');
   const starts = [...new Set(full.map(({ backup }) => showPosition(backup.start)))].slice(0, count);
   const kept = full.filter(({ backup }) => starts.includes(showPosition(backup.start)));
@@ -140,7 +144,7 @@ function keepNewest(leading: readonly SurveyedBackup[], count: number, { id }: T
 
 /** `leading`: newest first. */
 function keepSince(
-  leading: readonly SurveyedBackup[],
+  leading: readonly AssessedBackup[],
   days: number,
   { id }: Timeline,
   now: Date,
@@ -155,22 +159,22 @@ function keepSince(
 }
 
 /** A full backup is kept with the incremental ones that build upon it. */
-function keepIncrementals(restorable: readonly SurveyedBackup[], { chains }: Survey, reasons: Reasons): void {
+function keepIncrementals(restorable: readonly AssessedBackup[], { chains }: Assessment, reasons: Reasons): void {
   const full = new Set(
     reasons
       .backups()
       .map(({ backup }) => backup)
       .filter(({ kind }) => kind === 'full'),
   );
-  for (const surveyed of restorable) {
-    if (surveyed.backup.kind === 'full') continue;
-    const base = [...withAncestors(surveyed.backup, chains)].find((backup) => full.has(backup));
-    if (base) reasons.add(surveyed, `it builds upon ${base.path}`);
+  for (const assessed of restorable) {
+    if (assessed.backup.kind === 'full') continue;
+    const base = [...withAncestors(assessed.backup, chains)].find((backup) => full.has(backup));
+    if (base) reasons.add(assessed, `it builds upon ${base.path}`);
   }
 }
 
 /** Pinned backups are kept also where they can't be restored: the operator may know how. */
-function keepPinned(patterns: readonly string[], { backups }: Survey, reasons: Reasons): void {
+function keepPinned(patterns: readonly string[], { backups }: Assessment, reasons: Reasons): void {
   for (const pattern of patterns) {
     const pinned = backups.filter(({ backup }) => isPinned(backup, pattern));
     if (pinned.length === 0) {
@@ -186,7 +190,7 @@ function isPinned({ label, path }: BaseBackup, pattern: string): boolean {
   return [label, path, path.split('/').at(-1) ?? path].some((text) => matches(pattern, text));
 }
 
-function parentsOf(reasons: Reasons, { chains }: Survey): Map<BaseBackup, BaseBackup[]> {
+function parentsOf(reasons: Reasons, { chains }: Assessment): Map<BaseBackup, BaseBackup[]> {
   const parents = new Map<BaseBackup, BaseBackup[]>();
   for (const { backup } of reasons.backups()) {
     for (const ancestor of withAncestors(backup, chains)) {

@@ -48,7 +48,7 @@ async function staying(policy: Policy): Promise<{ backups: string; stretches: st
   const remains = picture();
   const plan = await prune(remains, policy);
   const dead = new Set(gone(plan));
-  const backups = plan.kept.map(({ surveyed }) => surveyed.backup.label).join(', ');
+  const backups = plan.kept.map(({ assessed }) => assessed.backup.label).join(', ');
   const [a, b, c, d] = remains.backups.map(({ start }) => start.lsn / SEGMENT);
   const names = [...remains.objects.keys()].filter((name) => name.length === 24);
   const stretchOf = (name: string): string => {

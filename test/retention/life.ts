@@ -179,7 +179,8 @@ export class Life {
       ...told,
       path: `file:///backups/${this.#backups.length + 1}`,
       kind: parent ? 'incremental' : 'full',
-      systemId: undefined,
+      // Before 17 the files of a backup may not tell: then its backup history file must.
+      systemId: told.label.startsWith('primary') ? undefined : SYSTEM,
       segmentSize: MEGABYTES_16,
       stoppedAt: new Date(this.#nowMs),
       incrementalFrom: parent?.start,

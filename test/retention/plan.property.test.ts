@@ -10,7 +10,7 @@ import { anyLife, anyPolicy } from './lives.ts';
 import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
-const RUNS = { numRuns: 150 };
+const RUNS = { numRuns: 300 };
 const SLOW = 60_000;
 
 /** A plan, or undefined where there is none to be had: most often no backup is restorable. */
@@ -61,10 +61,10 @@ describe('whatever has happened, and whatever is asked for', () => {
           const plan = await tryPrune(remains, policy);
           if (plan === undefined) return;
           const left = after(remains, gone(plan));
-          for (const { surveyed } of plan.kept) {
-            const before = recoveries(surveyed.backup, remains, after(remains, []));
-            expect(losses(before, recoveries(surveyed.backup, remains, left))).toEqual([]);
-            if (surveyed.problems.length === 0) expect(isRestorable(before)).toBe(true);
+          for (const { assessed } of plan.kept) {
+            const before = recoveries(assessed.backup, remains, after(remains, []));
+            expect(losses(before, recoveries(assessed.backup, remains, left))).toEqual([]);
+            if (assessed.problems.length === 0) expect(isRestorable(before)).toBe(true);
           }
         }),
         RUNS,
@@ -72,12 +72,12 @@ describe('whatever has happened, and whatever is asked for', () => {
     },
   );
 
-  test('what the survey promises of each backup is what a server can reach', { timeout: SLOW }, async () => {
+  test('what the assessment promises of each backup is what a server can reach', { timeout: SLOW }, async () => {
     await fc.assert(
       fc.asyncProperty(anyLife, anyPolicy, async (life, policy) => {
         const remains = life.remains();
         const plan = await tryPrune(remains, policy);
-        for (const { backup, problems, windows, chain } of plan?.survey.backups ?? []) {
+        for (const { backup, problems, windows, chain } of plan?.assessment.backups ?? []) {
           const reached = recoveries(backup, remains, after(remains, []));
           if (chain.problems.length === 0) expect(problems.length === 0).toBe(isRestorable(reached));
           if (problems.length > 0) continue;
@@ -160,7 +160,7 @@ describe('whatever has happened, and whatever is asked for', () => {
           if (plan === undefined) return;
           const names = gone(plan);
           const left = after(remains, names, Math.round(names.length * part));
-          const kept = new Set(plan.kept.map(({ surveyed }) => surveyed.backup));
+          const kept = new Set(plan.kept.map(({ assessed }) => assessed.backup));
           for (const backup of remains.backups) {
             if (!kept.has(backup) && backup.ownWal.size > 0) continue;
             const lost = losses(recoveries(backup, remains, after(remains, [])), recoveries(backup, remains, left));
@@ -195,7 +195,7 @@ describe('whatever has happened, and whatever is asked for', () => {
             expect(number).toBeGreaterThanOrEqual(last.get(timeline) ?? 0n);
             last.set(timeline, number);
           }
-          for (const { id, parent } of plan.survey.timelines.values()) {
+          for (const { id, parent } of plan.assessment.timelines.values()) {
             if (parent === undefined) continue;
             const forkNumber = (parent.fork - 1n) / 2n ** 24n;
             const tail = places.findIndex(
@@ -221,14 +221,14 @@ describe('whatever has happened, and whatever is asked for', () => {
           if (plan === undefined || policy.keepDays === undefined) return;
           const since = plan.now.getTime() - policy.keepDays * DAY_MS;
           const left = after(remains, gone(plan));
-          const kept = new Set(plan.kept.map(({ surveyed }) => surveyed.backup));
+          const kept = new Set(plan.kept.map(({ assessed }) => assessed.backup));
           for (const { timeline: target, hasBackup } of plan.live) {
             const reach = (
               isThere: (name: string) => boolean,
               who: (backup: (typeof remains.backups)[number]) => boolean,
             ): Set<string> =>
               new Set(
-                plan.survey.backups
+                plan.assessment.backups
                   .filter(({ backup, chain }) => chain.problems.length === 0 && who(backup))
                   .map(({ backup }) => ({ backup, recovery: recover(backup, target, remains.histories, isThere) }))
                   .filter(({ recovery }) => recovery.isConsistent)
@@ -268,7 +268,7 @@ describe('whatever has happened, and whatever is asked for', () => {
               ({ name, modifiedMs }) => !name.endsWith('history') && modifiedMs > plan.now.getTime() - policy.keepWalMs,
             )
             .map(({ name }) => ({ timeline: parseInt(name.slice(0, 8), 16), lsn: numberOf(name) * size }));
-          const places = [...plan.kept.map(({ surveyed }) => surveyed.backup.start), ...young];
+          const places = [...plan.kept.map(({ assessed }) => assessed.backup.start), ...young];
           const dead = new Set(gone(plan));
           for (const name of remains.objects.keys()) {
             if (dead.has(name) || name.endsWith('history')) continue;

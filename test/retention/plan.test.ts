@@ -13,13 +13,13 @@ const STANDBY = { ...PRIMARY, from: 'standby' } as const;
 
 /** The numbers of the kept backups. */
 function kept(plan: Plan): string[] {
-  return plan.kept.map(({ surveyed }) => surveyed.backup.path.replace('file:///backups/', ''));
+  return plan.kept.map(({ assessed }) => assessed.backup.path.replace('file:///backups/', ''));
 }
 
 /** What becomes of each backup that is given up. */
 function givenUp(plan: Plan): Record<string, string> {
   return Object.fromEntries(
-    plan.givenUp.map(({ surveyed, becomes }) => [surveyed.backup.path.replace('file:///backups/', ''), becomes]),
+    plan.givenUp.map(({ assessed, becomes }) => [assessed.backup.path.replace('file:///backups/', ''), becomes]),
   );
 }
 
@@ -79,6 +79,22 @@ describe('keep_days', () => {
     ]);
   });
 
+  test('keeps a backup of these days that a gap keeps from the live timeline: its moments are of these days too', async () => {
+    const life = new Life(1);
+    life.backup(0, PRIMARY);
+    life.write(0, 3n * SEGMENT);
+    life.promote(0);
+    life.wait(2);
+    life.write(1, SEGMENT);
+    life.backup(1, PRIMARY);
+    const remains = life.remains();
+    remains.objects.delete('0000000100000000000000FD');
+    const plan = await prune(remains, { keepDays: 1, keepWalMs: 0, strayAfterMs: HOUR_MS, keep: [] });
+    expect(plan.live).toMatchObject([{ timeline: 2, hasBackup: true }]);
+    expect(kept(plan)).toEqual(['1', '2']);
+    expect(gone(plan)).toEqual([]);
+  });
+
   test('may begin with an incremental backup: its parents are needed as files, without their WAL', async () => {
     const life = new Life(1);
     life.backup(0, PRIMARY);
@@ -114,7 +130,7 @@ describe('besides the policy', () => {
     const life = threeBackups();
     life.lose(0);
     const plan = await prune(life.remains(), { ...LEAST, keep: ['primary 1'] });
-    expect(plan.kept[0]?.surveyed.problems).toHaveLength(1);
+    expect(plan.kept[0]?.assessed.problems).toHaveLength(1);
     expect(gone(plan)).toEqual([]);
   });
 
@@ -122,7 +138,7 @@ describe('besides the policy', () => {
     const remains = { ...threeBackups().remains(), backups: [] };
     const there = await look(remains, ['primary *']);
     const plan = planPrune(there, LEAST, new Date(remains.nowMs));
-    expect(plan.kept.map(({ surveyed }) => [surveyed.isVouched, surveyed.backup.label])).toEqual([[true, 'primary 3']]);
+    expect(plan.kept.map(({ assessed }) => [assessed.isVouched, assessed.backup.label])).toEqual([[true, 'primary 3']]);
     expect(gone(plan)).not.toEqual([]);
   });
 
@@ -174,7 +190,7 @@ describe('timelines', () => {
     life.write(0, SEGMENT);
     const plan = await prune(life.remains(), LEAST);
     expect(gone(plan)).toEqual([]);
-    expect(plan.kept[0]?.surveyed.windows.map(({ timeline }) => timeline)).toEqual([1, 2]);
+    expect(plan.kept[0]?.assessed.windows.map(({ timeline }) => timeline)).toEqual([1, 2]);
   });
 
   test('an archive that nobody pushes to any more is not made of strays', async () => {
@@ -190,7 +206,7 @@ describe('timelines', () => {
     life.promote(0);
     life.write(1, 3n * SEGMENT);
     const plan = await prune(life.remains(), LEAST);
-    expect(plan.kept[0]?.surveyed).toMatchObject({ problems: [], consistentOn: [2], windows: [{ timeline: 2 }] });
+    expect(plan.kept[0]?.assessed).toMatchObject({ problems: [], consistentOn: [2], windows: [{ timeline: 2 }] });
   });
 
   test('a live timeline behind a gap keeps what may yet be mended', async () => {
@@ -205,10 +221,34 @@ describe('timelines', () => {
     const plan = await prune(life.remains(), LEAST);
     expect(plan.live).toMatchObject([{ timeline: 2, hasBackup: false }]);
     expect(gone(plan)).toEqual([]);
-    expect(plan.survey.backups[0]?.windows).toMatchObject([
+    expect(plan.assessment.backups[0]?.windows).toMatchObject([
       { timeline: 1, gap: { missing: '0000000100000000000000FD', next: '0000000100000000000000FE' } },
       { timeline: 2, gap: { missing: '0000000100000000000000FD' } },
     ]);
+  });
+
+  test('a live timeline that no restorable backup leads to keeps its WAL, and what could lead to it', async () => {
+    const life = new Life(1);
+    life.backup(0, PRIMARY);
+    life.write(0, 2n * SEGMENT);
+    life.promote(0);
+    life.write(1, 2n * SEGMENT);
+    life.wait(240);
+    life.write(0, 2n * SEGMENT);
+    life.backup(0, PRIMARY);
+    const remains = life.remains();
+    const strayAfterMs = 30 * DAY_MS;
+    remains.objects.delete('0000000100000000000000FB');
+    const plan = await prune(remains, { ...LEAST, strayAfterMs });
+    expect(plan.live.map(({ timeline, hasBackup }) => [timeline, hasBackup])).toEqual([
+      [1, true],
+      [2, false],
+    ]);
+    expect(gone(plan)).toEqual([]);
+    expect(explain(plan, '0000000200000000000000FE').reasons).toEqual([
+      'timeline 2 is live, and no backup that the policy counts arrives there',
+    ]);
+    expect(gone(await prune(remains, LEAST))).toContain('0000000200000000000000FE');
   });
 
   test('the segment of a fork is read from the child: without it the way ends there, whatever the parent has', async () => {

@@ -2,7 +2,7 @@ import { explain } from '../../src/retention/explain.ts';
 import { takeInventory } from '../../src/retention/inventory.ts';
 import { doomed, planPrune, type Plan } from '../../src/retention/plan.ts';
 import type { Policy } from '../../src/retention/policy.ts';
-import { survey, type Survey } from '../../src/retention/survey.ts';
+import { assess, type Assessment } from '../../src/retention/assess.ts';
 import { toTimelineId } from '../../src/wal/name.ts';
 import { known } from '../wal/arbitraries.ts';
 import { HOUR_MS, listing, MEGABYTES_16, SYSTEM, type Remains } from './life.ts';
@@ -13,10 +13,10 @@ export const DAY_MS = 24 * HOUR_MS;
 export const LEAST: Policy = { keepBackups: 1, keepWalMs: 0, strayAfterMs: HOUR_MS, keep: [] };
 
 /** Surveys what a life has left. */
-export async function look(remains: Remains, vouchedLabels: readonly string[] = []): Promise<Survey> {
+export async function look(remains: Remains, vouchedLabels: readonly string[] = []): Promise<Assessment> {
   const inventory = await takeInventory(listing(remains), { systemId: SYSTEM, segmentSize: MEGABYTES_16 });
   const histories = [...remains.histories].map(([id, text]) => ({ timeline: known(toTimelineId(id)), text }));
-  return survey({
+  return assess({
     inventory,
     histories,
     backups: remains.backups,

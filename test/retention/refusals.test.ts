@@ -5,7 +5,7 @@ import type { BaseBackup } from '../../src/retention/base-backup.ts';
 import { matches } from '../../src/retention/pattern.ts';
 import { planPrune } from '../../src/retention/plan.ts';
 import { decideSegmentSize, evidenceOfBackups, evidenceOfHistory } from '../../src/retention/segment-size.ts';
-import { survey } from '../../src/retention/survey.ts';
+import { assess } from '../../src/retention/assess.ts';
 import { takeInventory } from '../../src/retention/inventory.ts';
 import { parseSystemId } from '../../src/wal/control.ts';
 import { toSegmentSize } from '../../src/wal/name.ts';
@@ -59,6 +59,17 @@ describe('refused', () => {
     expect((await rejection(prune(remains, LEAST))).message).toContain('it is of another cluster, 7322222222222222222');
   });
 
+  test('a backup of whatever cluster does not count where nothing tells that it is of this one', async () => {
+    const made = new Life(1);
+    made.backup(0, { bytes: SEGMENT, from: 'standby', brings: false });
+    made.write(0, 2n * SEGMENT);
+    const remains = made.remains();
+    const untold = remains.backups.map((backup) => ({ ...backup, systemId: undefined }));
+    expect((await rejection(prune({ ...remains, backups: untold }, LEAST))).message).toContain(
+      'neither its files, nor 0000000100000000000000FA.0000008C.backup in the archive',
+    );
+  });
+
   test('a backup from the future, an object from the future, a clock before its time, a backup that ends before it begins', async () => {
     const { nowMs } = life().remains();
     const future = changed(() => ({ stoppedAt: new Date(nowMs + DAY_MS) }));
@@ -94,7 +105,7 @@ describe('refused', () => {
     const remains = made.remains();
     const inventory = await takeInventory(listing(remains), { systemId: SYSTEM, segmentSize: MEGABYTES_16 });
     const holdings = { inventory, histories: [], backups: remains.backups, backupHistories: [], vouchedLabels: [] };
-    expect(failureOf(() => survey(holdings)).message).toBe('00000002.history is in the archive, and was not read');
+    expect(failureOf(() => assess(holdings)).message).toBe('00000002.history is in the archive, and was not read');
   });
 
   test('WAL of a timeline from before its begin: two copies of the cluster have used the number', async () => {

@@ -1,6 +1,6 @@
 /** What is there: the timelines, the WAL and the backups of one archive, and what each backup can be brought to. */
 import { Failure } from '../exit.ts';
-import { formatTimeline, type TimelineId } from '../wal/name.ts';
+import { formatTimeline, toTimelineId, type TimelineId } from '../wal/name.ts';
 import type { BaseBackup } from './base-backup.ts';
 import { linkChains, type Chain } from './chains.ts';
 import type { Inventory } from './inventory.ts';
@@ -23,7 +23,7 @@ export interface Holdings {
   readonly vouchedLabels: readonly string[];
 }
 
-export interface SurveyedBackup {
+export interface AssessedBackup {
   readonly backup: BaseBackup;
   /** Known from its backup history file only. */
   readonly isVouched: boolean;
@@ -36,10 +36,10 @@ export interface SurveyedBackup {
   readonly windows: readonly Window[];
 }
 
-export interface Survey extends Ways {
+export interface Assessment extends Ways {
   readonly inventory: Inventory;
   /** The oldest first, by the time when they ended. */
-  readonly backups: readonly SurveyedBackup[];
+  readonly backups: readonly AssessedBackup[];
   readonly chains: ReadonlyMap<BaseBackup, Chain>;
 }
 
@@ -47,7 +47,7 @@ export interface Survey extends Ways {
  * Puts together what is there. Errors: Failure `invalid` where histories, segments and backups contradict each other;
  * `usage` for a label that vouches for nothing.
  */
-export function survey(holdings: Holdings): Survey {
+export function assess(holdings: Holdings): Assessment {
   const { inventory, histories, backupHistories, vouchedLabels } = holdings;
   requireHistories(inventory, histories);
   requireOneSize(holdings);
@@ -57,15 +57,13 @@ export function survey(holdings: Holdings): Survey {
   for (const id of inventory.timelines.keys()) refuseWalBeforeBegin(id, inventory, ways);
   const vouched = new Set(vouchedBackups(vouchedLabels, backupHistories, inventory));
   const all = [...holdings.backups, ...vouched].sort(byAge);
-  const chains = linkChains(all.filter((backup) => isOfCluster(backup, inventory)));
+  const chains = linkChains(all.filter((backup) => foreignness(backup, inventory) === undefined));
   const wal = new ArchivedWal(inventory);
-  const backups = all.map((backup): SurveyedBackup => {
-    const chain = chains.get(backup) ?? {
-      parents: [],
-      problems: [`it is of another cluster, ${String(backup.systemId)}`],
-    };
+  const backups = all.map((backup): AssessedBackup => {
+    const foreign = foreignness(backup, inventory);
+    const chain = chains.get(backup) ?? { parents: [], problems: foreign === undefined ? [] : [foreign] };
     const { problem, consistentOn, windows } = reachOf(backup, ways, wal);
-    const problems = problem === undefined || !chains.has(backup) ? chain.problems : [...chain.problems, problem];
+    const problems = problem === undefined || foreign !== undefined ? chain.problems : [...chain.problems, problem];
     const isFine = problems.length === 0;
     const reach = { consistentOn: isFine ? consistentOn : [], windows: isFine ? windows : [] };
     return { backup, isVouched: vouched.has(backup), chain, problems, ...reach };
@@ -89,9 +87,29 @@ function requireOneSize({ inventory, backups, backupHistories }: Holdings): void
   ]);
 }
 
-/** Before 17 a backup's manifest does not tell its cluster: then it counts as ours, and its WAL must be there. */
 function isOfCluster({ systemId }: BaseBackup, inventory: Inventory): boolean {
   return systemId === undefined || systemId === inventory.systemId;
+}
+
+/**
+ * Why a backup does not count as one of this cluster. Before 17 a manifest does not tell its cluster, and tars without
+ * WAL do not either. Every cluster has a timeline 1, and low LSNs: a backup of another one may look restorable here, and
+ * push out one of ours. Its backup history file in this archive proves it ours: that names the byte where it starts.
+ */
+function foreignness(
+  { systemId, start }: BaseBackup,
+  { systemId: ours, timelines, segmentSize }: Inventory,
+): string | undefined {
+  if (systemId === ours) return undefined;
+  if (systemId !== undefined) return `it is of another cluster, ${systemId}`;
+  const timeline = toTimelineId(start.timeline);
+  const segment = timeline && nameOf(timeline, numberAt(start.lsn, segmentSize), segmentSize).name;
+  const offset = (start.lsn % BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0');
+  const wanted = `${segment ?? ''}.${offset}.backup`;
+  const isProven = timeline && timelines.get(timeline)?.beside.some(({ name }) => name.name === wanted);
+  return isProven
+    ? undefined
+    : `nothing tells that it is of this cluster: neither its files, nor ${wanted} in the archive`;
 }
 
 /** Such a segment was written by another timeline of that number: of a copy that was promoted on its own. */
