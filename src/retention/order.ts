@@ -70,6 +70,18 @@ export function* objectsOf(stretch: Stretch, { timelines, systemId, segmentSize 
   }
 }
 
+/** The numbers of the first and the last segment of a stretch that has an object; undefined where there is none. */
+export function extentOf(stretch: Stretch, { timelines }: Inventory): readonly [number, number] | undefined {
+  const objects = timelines.get(stretch.timeline);
+  if (objects === undefined) return undefined;
+  const { segments } = objects;
+  const [from, to] = [segments.indexFrom(stretch.from), segments.indexFrom(stretch.to)];
+  const beside = besideIn(stretch, objects);
+  const ends = [beside.at(0)?.number, beside.at(-1)?.number].filter((number) => number !== undefined);
+  if (from < to) ends.push(segments.numberAt(from), segments.numberAt(to - 1));
+  return ends.length === 0 ? undefined : [Math.min(...ends), Math.max(...ends)];
+}
+
 /** How many objects a stretch has, and how large they are. */
 export function measure(
   stretch: Stretch,

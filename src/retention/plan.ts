@@ -3,7 +3,7 @@ import type { TimelineId } from '../wal/name.ts';
 import type { BaseBackup } from './base-backup.ts';
 import { checkClock } from './clock.ts';
 import { claimsOn, needsOf, type Claim } from './needs.ts';
-import { inOrder, measure, objectsOf, type Doomed, type Stretch } from './order.ts';
+import { extentOf, inOrder, measure, objectsOf, type Doomed, type Stretch } from './order.ts';
 import { choose, type LiveTimeline, type Policy } from './policy.ts';
 import { reachOf, type Reach } from './reach.ts';
 import { nameOf } from './segment-number.ts';
@@ -147,16 +147,9 @@ function whyGone(
   return `needed by none: what is kept of timeline ${timeline} begins with ${nameOf(timeline, lowest.from, size).name} (${lowest.need.reason})`;
 }
 
-function decide(stretch: Stretch, reason: string, assessment: Assessment): Decision {
-  const { inventory, size } = assessment;
-  const objects = inventory.timelines.get(stretch.timeline);
-  const [from, to] = [objects?.segments.indexFrom(stretch.from) ?? 0, objects?.segments.indexFrom(stretch.to) ?? 0];
-  const beside = objects?.beside.filter(({ number }) => number >= stretch.from && number < stretch.to) ?? [];
-  const numbers = [
-    ...(objects && from < to ? [objects.segments.numberAt(from), objects.segments.numberAt(to - 1)] : []),
-    ...beside.map(({ number }) => number),
-  ];
-  const name = (number: number): string => (numbers.length === 0 ? '' : nameOf(stretch.timeline, number, size).name);
-  const [first, last] = [name(Math.min(...numbers)), name(Math.max(...numbers))];
+function decide(stretch: Stretch, reason: string, { inventory, size }: Assessment): Decision {
+  const extent = extentOf(stretch, inventory);
+  const name = (number: number): string => nameOf(stretch.timeline, number, size).name;
+  const [first, last] = extent ? [name(extent[0]), name(extent[1])] : ['', ''];
   return { ...stretch, first, last, ...measure(stretch, inventory), reason };
 }

@@ -123,7 +123,7 @@ function liveTimelines(
 
 /** Of all objects that a timeline has. */
 export function newestOf({ segments, beside }: TimelineObjects): number {
-  return Math.max(segments.newestMs() ?? -Infinity, ...beside.map(({ modifiedMs }) => modifiedMs));
+  return beside.reduce((newest, { modifiedMs }) => Math.max(newest, modifiedMs), segments.newestMs() ?? -Infinity);
 }
 
 /** Whether the WAL that is there brings a backup that leads to a timeline into it, not only to a gap before it. */
