@@ -23,6 +23,9 @@ export function checkSettings(path: string, raw: RawTable): Settings {
   const fetch = readTable('fetch', raw['fetch'], problems);
   const archives = readArchives(raw['archive'], dirname(path), problems);
   const encryption = readEncryption(raw['encryption'], dirname(path), problems);
+  if (top?.keep.includes('') === true) {
+    problems.add('keep has an empty pattern, which no backup has', 'Write a label or a path, or a part of one with *.');
+  }
   const signing = readSigning(raw['signing'], dirname(path), problems);
   const compression = readTable('compression', raw['compression'], problems);
   const backups = readBackups(raw['backups'], dirname(path), problems);
@@ -37,6 +40,7 @@ export function checkSettings(path: string, raw: RawTable): Settings {
     ...(top.keep_days !== undefined && { keepDays: top.keep_days }),
     keepWalMs: top.keep_wal,
     strayAfterMs: top.stray_after,
+    keep: top.keep,
     deadlineMs: top.deadline,
     verify: top.verify,
     fetch: {

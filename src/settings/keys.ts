@@ -13,6 +13,7 @@ export const TOP = v.object({
   keep_days: v.optional(wholeNumber(1, 36_500)),
   keep_wal: v.optional(duration('0s', '36500d'), '7d'),
   stray_after: v.optional(duration('1h', '36500d'), '30d'),
+  keep: v.optional(list('a list of label or path patterns'), []),
   deadline: v.optional(duration('100ms', '1d'), '60s'),
   verify: v.optional(oneOf(['checksum', 'readback']), 'checksum'),
 });

@@ -17,6 +17,8 @@ export interface Settings {
   readonly keepWalMs: number;
   /** A timeline whose newest object is older than this is no live tip. */
   readonly strayAfterMs: number;
+  /** Patterns of labels and paths of backups that prune keeps whatever else is said. */
+  readonly keep: readonly string[];
   /** The limit of one wal-push of up to 64 MB. */
   readonly deadlineMs: number;
   readonly verify: 'checksum' | 'readback';

@@ -26,6 +26,7 @@ test('the least settings, and every default', async () => {
     path: settings.path,
     keepWalMs: 7 * 86_400_000,
     strayAfterMs: 30 * 86_400_000,
+    keep: [],
     deadlineMs: 60_000,
     verify: 'checksum',
     fetch: { deadlineMs: 300_000, standbyDeadlineMs: 5000, onPromote: 'stop', onGap: 'stop', allowEmpty: false },
@@ -43,6 +44,7 @@ keep_backups = 2
 keep_days = 14
 keep_wal = "3d"
 stray_after = "60d"
+keep = ["before upgrade", "*/2026-01-*"]
 deadline = "90s"
 verify = "readback"
 [fetch]
@@ -88,6 +90,7 @@ socket = "/run/walseal.sock"
     keepDays: 14,
     keepWalMs: 3 * 86_400_000,
     strayAfterMs: 60 * 86_400_000,
+    keep: ['before upgrade', '*/2026-01-*'],
     deadlineMs: 90_000,
     verify: 'readback',
     fetch: { deadlineMs: 600_000, standbyDeadlineMs: 500, onPromote: 'promote', onGap: 'end', allowEmpty: true },

@@ -36,6 +36,8 @@ test.each([
     `${LEAST}[compression]\nlevel = 22\n`,
     'level in [compression] is 22: a whole number from 1 to 19',
   ],
+  ['an empty pattern', `keep = [""]\n${LEAST}`, 'keep has an empty pattern'],
+  ['a pattern that is no list', `keep = "x"\n${LEAST}`, 'keep is "x": a list of label or path patterns is expected'],
   ['a fraction', `keep_backups = 1.5\n${LEAST}`, 'keep_backups is 1.5: a whole number from 1'],
   ['a date', `${LEAST}required = 2026-01-01\n`, 'required in [[archive]] 1 is a date: true or false is expected'],
   [
