@@ -32,7 +32,7 @@ const SPECIAL_KEYS = [
 
 /** What every backend must do, whatever it is made of. The storage is tested as `connect` gives it: with limits and retries. */
 export function describeStorage(name: string, makePlace: MakePlace, options: SuiteOptions = {}): void {
-  const { lacking = [], makeLargePlace = makePlace, manyObjects = 5_300 } = options;
+  const { lacking = [], makeLargePlace = makePlace } = options;
   describe(`the storage contract: ${name}`, () => {
     const at = usePlace(makePlace);
     const create = (key: string, body: Body): Promise<void> => at.storage.create(key, body, at.deadline);
@@ -283,5 +283,5 @@ export function describeStorage(name: string, makePlace: MakePlace, options: Sui
     });
   });
 
-  describeManyObjects(name, makeLargePlace, manyObjects);
+  describeManyObjects(name, makeLargePlace);
 }

@@ -39,8 +39,6 @@ export interface SuiteOptions {
   readonly lacking?: readonly Capability[];
   /** Gives a place that takes thousands of objects in a few seconds, where another one does not. */
   readonly makeLargePlace?: MakePlace;
-  /** How many: more than a page of the store. */
-  readonly manyObjects?: number;
 }
 
 export type MakePlace = () => Promise<Place>;
