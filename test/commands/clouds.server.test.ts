@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { objectKey } from '../../src/wal/keys.ts';
-import { requireName, type Ended, type TestCluster } from '../harness/cluster.ts';
+import { MIB, requireName, type Ended, type TestCluster } from '../harness/cluster.ts';
 import { builtDist } from '../harness/dist.ts';
 import { needStore } from '../harness/need.ts';
 import { freePort } from '../harness/ports.ts';
 import { CLOUDS, linesOf, makeCloudArchive, type Cloud, type CloudArchive } from '../harness/stores/archives.ts';
 import { makeCluster } from './in-process.ts';
+import { watched } from './watched.ts';
 
 const NAME = '00000001000000000000002A';
 const NEXT = '00000001000000000000002B';
@@ -131,6 +132,16 @@ for (const { cloud, server, launcher } of PLACES) {
       scene.cluster.settings({ top: 'verify = "readback"', archives: [linesOf(scene.archive.table)] });
       scene.cluster.segment(NAME);
       expect(await scene.push()).toEqual(WELL);
+    });
+
+    test('a push of 16 MB takes at most 140 MB of memory', async () => {
+      const { cluster, archive } = new Scene(await makeCloudArchive(cloud), launcher);
+      cluster.segment(NAME, { bytes: 16 * MIB });
+      const env = { ...archive.env, PATH: '/usr/bin:/bin', WALSEAL_CONFIG: cluster.config };
+      const pushed = await watched(['wal-push', `pg_wal/${NAME}`], { cwd: cluster.dataDirectory, env });
+      expect(pushed.status).toBe(0);
+      expect(pushed.peakMb).toBeGreaterThan(20);
+      expect(pushed.peakMb).toBeLessThanOrEqual(140);
     });
 
     test('a wrong prefix and a bucket that is not there are a matter of the settings', async () => {

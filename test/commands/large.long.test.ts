@@ -1,50 +1,16 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { MIB } from '../harness/cluster.ts';
-import { builtDist } from '../harness/dist.ts';
+import { needStore } from '../harness/need.ts';
+import { CLOUDS, linesOf, makeCloudArchive, makeGsArchive } from '../harness/stores/archives.ts';
+import { startFakeGcs } from '../harness/stores/fake-gcs.ts';
 import { makeCluster } from './in-process.ts';
+import { watched } from './watched.ts';
 
 const NAME = '000000010000000000000001';
 const MOST_MEMORY_MB = 150;
-/** Often enough that little is missed between the last look and the end. */
-const LOOK_INTERVAL_MS = 10;
-
-/** Runs a launcher of dist/, and watches the program's peak resident memory. */
-async function watched(
-  args: readonly [string, ...string[]],
-  options: { cwd: string; env: Record<string, string> },
-): Promise<{ status: number | null; peakMb: number }> {
-  const [command, ...words] = args;
-  const launcher = spawn(join(await builtDist(), command), words, {
-    ...options,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const ended = once(launcher, 'exit');
-  let peakMb = 0;
-  while (launcher.exitCode === null && launcher.signalCode === null) {
-    peakMb = Math.max(peakMb, peakOfChild(launcher.pid ?? 0));
-    await pause(LOOK_INTERVAL_MS);
-  }
-  await ended;
-  return { status: launcher.exitCode, peakMb };
-}
-
-function peakOfChild(pid: number): number {
-  try {
-    const child = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child}/status`, 'utf8'))?.[1];
-    return Number(peak ?? 0) / 1024;
-  } catch {
-    // It has not started yet, or has ended.
-    return 0;
-  }
-}
 
 test.each(['checksum', 'readback'])(
   'a segment of 1 GB takes at most 150 MB of memory, verify = "%s"',
@@ -62,3 +28,24 @@ test.each(['checksum', 'readback'])(
     expect(readFileSync(cluster.walPath('RECOVERYXLOG')).equals(content)).toBe(true);
   },
 );
+
+for (const cloud of ['s3', 'azure', 'gs'] as const) {
+  describe.skipIf(needStore(CLOUDS[cloud]))(`${cloud}://`, () => {
+    test('a segment of 1 GB takes at most 150 MB of memory', async () => {
+      // In memory, fake-gcs-server holds such an object several times over.
+      const isGs = cloud === 'gs';
+      const archive = isGs ? await makeGsArchive(await startFakeGcs('filesystem')) : await makeCloudArchive(cloud);
+      const cluster = makeCluster({ settings: { archives: [linesOf(archive.table)] } });
+      const content = cluster.segment(NAME, { bytes: 1024 * MIB });
+      const env = { ...archive.env, PATH: '/usr/bin:/bin', WALSEAL_CONFIG: cluster.config };
+      const place = { cwd: cluster.dataDirectory, env };
+      const pushed = await watched(['wal-push', `pg_wal/${NAME}`], place);
+      expect(pushed.status).toBe(0);
+      expect(pushed.peakMb).toBeLessThanOrEqual(MOST_MEMORY_MB);
+      const fetched = await watched(['wal-fetch', NAME, 'pg_wal/RECOVERYXLOG'], place);
+      expect(fetched.status).toBe(0);
+      expect(fetched.peakMb).toBeLessThanOrEqual(MOST_MEMORY_MB);
+      expect(readFileSync(cluster.walPath('RECOVERYXLOG')).equals(content)).toBe(true);
+    });
+  });
+}

@@ -1,5 +1,5 @@
 import { azurite } from './azurite.ts';
-import { fakeGcs } from './fake-gcs.ts';
+import { fakeGcs, type FakeGcs } from './fake-gcs.ts';
 import { minio } from './minio.ts';
 import type { Eye } from './server.ts';
 import type { StoreName } from '../need.ts';
@@ -56,13 +56,15 @@ export async function makeCloudArchive(cloud: Cloud, endpoint?: string): Promise
       const stranger = Buffer.alloc(64).toString('base64');
       return { ...named(cloud, bucket, {}), env: connect(), refusedEnv: connect(stranger), eye: server.eye };
     }
-    case 'gs': {
-      const server = await fakeGcs();
-      const bucket = await server.makeBucket();
-      const table = { endpoint: endpoint ?? server.endpoint };
-      return { ...named(cloud, bucket, table), env: {}, refusedEnv: undefined, eye: server.eye };
-    }
+    case 'gs':
+      return makeGsArchive(await fakeGcs(), endpoint);
   }
+}
+
+/** One on a server of one's own. */
+export async function makeGsArchive(server: FakeGcs, endpoint = server.endpoint): Promise<CloudArchive> {
+  const bucket = await server.makeBucket();
+  return { ...named('gs', bucket, { endpoint }), env: {}, refusedEnv: undefined, eye: server.eye };
 }
 
 function named(
