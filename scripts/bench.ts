@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 
 import { makeScratch } from '../test/harness/scratch.ts';
 import { median, peakOf, spread, timeOf } from './benchmark/measure.ts';
-import { buildEmptyProgram, prepare, type Bench } from './benchmark/prepare.ts';
+import { buildConnectingProgram, buildEmptyProgram, prepare, type Bench } from './benchmark/prepare.ts';
 
 const CHECKOUT = join(import.meta.dirname, '..');
 
@@ -18,6 +18,7 @@ Measures, in turns and in one run, on a 16 MB segment that a pgbench-like load o
   push    wal-push, alone, level 3, encrypted and signed   against   zstd -3 into a file, with fsync
   fetch   wal-fetch                                        against   zstd -d into a file
   start   wal-push --version, through its launcher         against   an empty program built by bun
+  s3, azure, gs   that store's library loaded and its client made   against   the same
 and prints medians, the spread from the lower to the upper quartile, ratios, and peak memory.
 
   --rounds N   how often each is run (default 21)
@@ -28,6 +29,8 @@ interface Side {
   readonly args: readonly string[];
   /** What the run would find done already. */
   readonly removes?: string;
+  /** In its environment besides. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 interface Comparison {
@@ -38,7 +41,8 @@ interface Comparison {
   readonly theirs: Side;
 }
 
-function comparisons({ segment, segmentName, dist, object, scratch }: Bench, empty: string): Comparison[] {
+function comparisons(bench: Bench, empty: string): Comparison[] {
+  const { segment, segmentName, dist, object, scratch } = bench;
   const fetched = join(scratch, 'fetched');
   const packed = join(scratch, 'packed.zst');
   const pack = 'zstd -3 -q -c "$1" | dd of="$2" bs=1M conv=fsync status=none';
@@ -62,6 +66,30 @@ function comparisons({ segment, segmentName, dist, object, scratch }: Bench, emp
       ours: { command: join(dist, 'wal-push'), args: ['--version'] },
       theirs: { command: empty, args: [] },
     },
+    ...clients(buildConnectingProgram(CHECKOUT, scratch), empty),
+  ];
+}
+
+/** What the launchers set for the program. */
+const OF_LAUNCHERS = { BUN_JSC_useJIT: '0', BUN_JSC_largeHeapSize: String(64 * 1024 * 1024) };
+
+function clients(program: string, empty: string): Comparison[] {
+  const comparison = (name: string, atMost: number, table: object, credentials: NodeJS.ProcessEnv): Comparison => ({
+    name,
+    atMost,
+    ours: { command: program, args: [JSON.stringify(table)], env: { ...OF_LAUNCHERS, ...credentials } },
+    theirs: { command: empty, args: [] },
+  });
+  const key = Buffer.alloc(32).toString('base64');
+  return [
+    comparison('s3', 5, { url: 's3://bucket/wal', region: 'eu-central-1' }, {}),
+    comparison(
+      'azure',
+      6,
+      { url: 'azure://container/wal' },
+      { AZURE_STORAGE_ACCOUNT: 'account', AZURE_STORAGE_KEY: key },
+    ),
+    comparison('gs', 6, { url: 'gs://bucket/wal' }, {}),
   ];
 }
 
@@ -78,10 +106,10 @@ interface Figures {
 }
 
 function measure({ name, atMost, ours, theirs }: Comparison, bench: Bench, rounds: number): Figures {
-  const place = { cwd: bench.dataDirectory, env: bench.environment };
+  const placeOf = (side: Side) => ({ cwd: bench.dataDirectory, env: { ...bench.environment, ...side.env } });
   const timed = (side: Side): number => {
     if (side.removes !== undefined) rmSync(side.removes, { force: true });
-    return timeOf(side.command, side.args, place);
+    return timeOf(side.command, side.args, placeOf(side));
   };
   const mine: number[] = [];
   const others: number[] = [];
@@ -101,7 +129,7 @@ function measure({ name, atMost, ours, theirs }: Comparison, bench: Bench, round
     theirsSpreadMs: spread(others),
     ratio: oursMs / theirsMs,
     atMost,
-    peakMb: peakOf(ours.command, ours.args, place),
+    peakMb: peakOf(ours.command, ours.args, placeOf(ours)),
   };
 }
 

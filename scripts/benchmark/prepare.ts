@@ -7,7 +7,7 @@ import { parseControlFile } from '../../src/wal/control.ts';
 import { objectKey } from '../../src/wal/keys.ts';
 import { parseWalName } from '../../src/wal/name.ts';
 import { startPostgres } from '../../test/harness/postgres.ts';
-import { bunOf } from '../build.ts';
+import { bunOf, compile } from '../build.ts';
 
 /** What is measured on, and with what. */
 export interface Bench {
@@ -126,5 +126,12 @@ export function buildEmptyProgram(checkout: string, scratch: string): string {
   const args = ['build', '--compile', '--bytecode', source, '--outfile', program];
   const { status, stderr } = spawnSync(bunOf(checkout), args, { cwd: scratch, encoding: 'utf8' });
   if (status !== 0) throw new Error(`bun ended with ${status ?? 'a signal'}: ${stderr}`);
+  return program;
+}
+
+/** What loads a store's library and makes its client, made as the product is. */
+export function buildConnectingProgram(checkout: string, scratch: string): string {
+  const program = join(scratch, 'connecting');
+  compile(checkout, 'scripts/benchmark/connecting.ts', program);
   return program;
 }
