@@ -5,7 +5,9 @@ import { connect } from '../../src/storage/connect.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { needStore } from '../harness/need.ts';
-import { minio, type BucketOptions, type Minio } from '../harness/stores/minio.ts';
+import { startForwardProxy } from '../harness/net/forward-proxy.ts';
+import { minio, MINIO_DOMAIN, type BucketOptions, type Minio } from '../harness/stores/minio.ts';
+import { connectInExecutable } from './bridge/executable.ts';
 import { bodyOf, collect, noise, text } from './bodies.ts';
 import { enter, makeS3Place, ODD_PREFIX, s3Archive } from './s3-place.ts';
 
@@ -44,6 +46,31 @@ describe.skipIf(needStore('minio'))('a real store of S3', () => {
     await server.eye.put(bucket, `${ODD_PREFIX}/theirs`, bytes);
     expect((await read(storage, 'theirs')).equals(bytes)).toBe(true);
     expect(await list(storage)).toEqual(['1/wal/a b+%41ü', 'theirs']);
+  });
+
+  it("names the bucket in the host, where a store's addresses are so", async () => {
+    const server = await minio();
+    const bucket = await server.makeBucket();
+    await using proxy = await startForwardProxy({ domain: { name: MINIO_DOMAIN, address: '127.0.0.1' } });
+    const host = `${MINIO_DOMAIN}:${server.server.port}`;
+    const storage = await connectInExecutable(
+      s3Archive({ endpoint: `http://${host}`, region: server.region }, bucket, {
+        forcePathStyle: false,
+        conditionalCreate: 'proven',
+      }),
+      {
+        AWS_ACCESS_KEY_ID: server.root.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey,
+        HTTP_PROXY: proxy.url,
+      },
+    );
+    open.push(storage);
+    await storage.create('1/wal/a', text('content'), deadline);
+    expect((await read(storage, '1/wal/a')).toString()).toBe('content');
+    expect(await list(storage)).toEqual(['1/wal/a']);
+    expect(await server.eye.keys(bucket)).toEqual([`${ODD_PREFIX}/1/wal/a`]);
+    const hosts = new Set(proxy.requests.map(({ target }) => new URL(target).host));
+    expect(hosts).toEqual(new Set([`${bucket}.${host}`]));
   });
 
   it('lists and reads nothing beside the prefix', async () => {

@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream';
 export interface ProxyOptions {
   /** Asks for these, by Basic authentication. */
   readonly credentials?: { readonly user: string; readonly password: string };
+  /** Where the hosts of this domain are, which nobody else resolves: all of them at this address. */
+  readonly domain?: { readonly name: string; readonly address: string };
 }
 
 /** What went through a proxy, or was turned away. */
@@ -29,11 +31,13 @@ const DENIED = { 'proxy-authenticate': 'Basic realm="walseal test"', 'content-le
 export class ForwardProxy {
   readonly requests: ProxiedRequest[] = [];
   readonly #credentials: ProxyOptions['credentials'];
+  readonly #domain: ProxyOptions['domain'];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  constructor({ credentials }: ProxyOptions) {
+  constructor({ credentials, domain }: ProxyOptions) {
     this.#credentials = credentials;
+    this.#domain = domain;
     this.#server = createServer((message, response) => {
       this.#forward(message, response);
     });
@@ -79,7 +83,9 @@ export class ForwardProxy {
       return;
     }
     const headers = Object.fromEntries(Object.entries(message.headers).filter(([name]) => !name.startsWith('proxy-')));
-    const onward = ask(target, { method: message.method ?? 'GET', headers, agent: false }, (answer) => {
+    const { hostname, port, pathname, search } = new URL(target);
+    const way = { host: this.#addressOf(hostname), port, path: `${pathname}${search}` };
+    const onward = ask({ ...way, method: message.method ?? 'GET', headers, agent: false }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       pipeline(answer, response, () => undefined);
     });
@@ -99,13 +105,19 @@ export class ForwardProxy {
       return;
     }
     const { hostname, port } = new URL(`tunnel://${target}`);
-    const server = connect(Number(port), hostname, () => {
+    const server = connect(Number(port), this.#addressOf(hostname), () => {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n');
       if (first.length > 0) server.write(first);
       pipeline(client, server, client, () => undefined);
     });
     this.#keep(server);
     server.on('error', () => client.destroy());
+  }
+
+  #addressOf(hostname: string): string {
+    const { name, address } = this.#domain ?? {};
+    const isOurs = name !== undefined && (hostname === name || hostname.endsWith(`.${name}`));
+    return isOurs ? (address ?? hostname) : hostname;
   }
 
   #allows({ method = '', headers }: IncomingMessage, target: string): boolean {

@@ -28,6 +28,8 @@ export interface Policy {
 }
 
 const REGION = 'eu-central-1';
+/** A host below it names a bucket: virtual-host addressing. No resolver knows it. */
+export const MINIO_DOMAIN = 'store.test';
 const READY_LIMIT_MS = 60_000;
 const POLICY_VERSION = '2012-10-17';
 
@@ -112,6 +114,7 @@ export async function startMinio(): Promise<Minio> {
       MINIO_ROOT_USER: root.accessKeyId,
       MINIO_ROOT_PASSWORD: root.secretAccessKey,
       MINIO_REGION: REGION,
+      MINIO_DOMAIN,
       MINIO_BROWSER: 'off',
       MINIO_UPDATE: 'off',
       // Buckets that are encrypted by the server can be made, as most buckets of S3 are.
