@@ -186,3 +186,51 @@ for (const { cloud, server, launcher } of PLACES) {
     });
   });
 }
+
+describe.skipIf(Object.values(CLOUDS).some(needStore))('an archive in each cloud', () => {
+  const all = async () => Promise.all((['s3', 'azure', 'gs'] as const).map((cloud) => makeCloudArchive(cloud)));
+  const envOf = (archives: readonly CloudArchive[]): Record<string, string> =>
+    Object.fromEntries(archives.flatMap(({ env }) => Object.entries(env)));
+
+  test('is pushed to at once; each is told of where one fails; a fetch takes what the first one lacks from the next', async () => {
+    const archives = await all();
+    const [s3, azure, gs] = archives;
+    if (s3 === undefined || azure === undefined || gs === undefined) throw new Error('an archive is missing');
+    const cluster = makeCluster();
+    const content = cluster.segment(NAME);
+    const options = { launcher: 'dist', env: envOf(archives) } as const;
+    const configure = (gsOptions: Record<string, string | boolean>): void => {
+      const lines = [linesOf(s3.table), linesOf(azure.table), linesOf(gs.table, gsOptions)];
+      cluster.settings({ ...SHORT, archives: lines });
+    };
+    const away = { endpoint: `http://127.0.0.1:${await freePort()}` };
+
+    configure(away);
+    const failed = await cluster.run('wal-push', [`pg_wal/${NAME}`], options);
+    expect(failed.status).toBe(69);
+    expect(failed.stderr).toContain(`archive ${s3.url}: stored`);
+    expect(failed.stderr).toContain(`archive ${azure.url}: stored`);
+    expect(failed.stderr).toContain(`archive ${gs.url}: `);
+
+    configure({ ...away, required: false });
+    const warned = await cluster.run('wal-push', [`pg_wal/${NAME}`], options);
+    expect(warned.status).toBe(0);
+    expect(warned.stderr).toContain('not required');
+
+    configure({});
+    expect(await cluster.run('wal-push', [`pg_wal/${NAME}`], options)).toEqual(WELL);
+    for (const { eye, bucket } of archives) expect(await eye.keys(bucket)).toHaveLength(1);
+
+    const key = objectKey(cluster.systemId, requireName(NAME));
+    await s3.eye.remove(s3.bucket, `${s3.prefix}${key}`);
+    await azure.eye.put(azure.bucket, `${azure.prefix}${key}`, Buffer.from('damaged'));
+    const fetched = await cluster.run('wal-fetch', [NAME, PATH], options);
+    expect(fetched.status).toBe(0);
+    expect(fetched.stderr).toContain(`taken from archive ${gs.url}`);
+    expect(readFileSync(cluster.walPath('RECOVERYXLOG')).equals(content)).toBe(true);
+    expect((await cluster.run('wal-fetch', [NEXT, PATH], options)).status).toBe(201);
+
+    configure(away);
+    expect((await cluster.run('wal-fetch', [NEXT, PATH], options)).status).toBe(202);
+  });
+});
