@@ -4,8 +4,8 @@ import { withRetry } from './retry.ts';
 import type { Storage } from './storage.ts';
 
 /**
- * The storage of an archive, or of base backups: its backend, inside limits on time, inside retries. Nothing is asked of the store yet.
- * Errors: StorageError `configuration`.
+ * The storage of an archive, or of base backups: its backend, inside limits on time, inside retries. Nothing is asked of
+ * the store yet. Errors: StorageError `configuration`.
  */
 export async function connect(store: StoreSettings): Promise<Storage> {
   return withRetry(withLimits(await openBackend(store), LIMITS[store.scheme]));
@@ -32,15 +32,15 @@ async function openBackend(store: StoreSettings): Promise<Storage> {
     }
     case 's3': {
       const { openS3 } = await import('./s3/storage.ts');
-      return openS3(store);
+      return openS3(store, process.env);
     }
     case 'azure': {
-      const { AzureStorage } = await import('./azure/storage.ts');
-      return AzureStorage.open(store, process.env);
+      const { openAzure } = await import('./azure/storage.ts');
+      return openAzure(store, process.env);
     }
     case 'gs': {
-      const { GsStorage } = await import('./gs/storage.ts');
-      return GsStorage.open({ ...store, env: process.env });
+      const { openGs } = await import('./gs/storage.ts');
+      return openGs(store, process.env);
     }
   }
 }

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AzureStorage } from '../../src/storage/azure/storage.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import { StorageError, type StorageErrorKind } from '../../src/storage/errors.ts';
 import type { ListedObject } from '../../src/storage/storage.ts';
 import { startCanned, type Canned } from '../harness/net/canned.ts';
 import { proxyPage } from '../harness/net/faults.ts';
 import type { Answer, Headers } from '../harness/net/http-messages.ts';
-import { openAzure, PREFIX } from './azure-place.ts';
+import { openAlone, PREFIX } from './azure-place.ts';
 import { collect, text } from './bodies.ts';
 
 const SECRET = Buffer.from('the secret of the account').toString('base64');
@@ -20,7 +20,7 @@ const WHOLE: Headers = {
 };
 
 let server: Canned;
-let storage: AzureStorage;
+let storage: Storage;
 let deadline: Deadline;
 let answers: Answer[];
 
@@ -28,7 +28,7 @@ beforeEach(async () => {
   answers = [];
   server = await startCanned(() => answers.shift() ?? { status: 500, body: 'no more answers' });
   const connection = `AccountName=acct;AccountKey=${SECRET};BlobEndpoint=${server.endpoint}/acct`;
-  storage = await openAzure('cont', { AZURE_STORAGE_CONNECTION_STRING: connection });
+  storage = await openAlone('cont', { AZURE_STORAGE_CONNECTION_STRING: connection });
   deadline = new Deadline(20_000, { what: 'the test' });
 });
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
-import { AzureStorage } from '../../src/storage/azure/storage.ts';
+import { openAzure } from '../../src/storage/azure/storage.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import { StorageError } from '../../src/storage/errors.ts';
 import { withLimits } from '../../src/storage/limits.ts';
@@ -17,7 +17,7 @@ import { connectInExecutable } from './bridge/executable.ts';
 const MIB = 1024 * 1024;
 
 const onNode = async (archive: ArchiveSettings, env: Record<string, string>): Promise<Storage> =>
-  withRetry(withLimits(await AzureStorage.open(archive, env)));
+  withRetry(withLimits(await openAzure(archive, env)));
 
 const RUNTIMES = [
   { where: 'on Node', open: onNode },

@@ -1,5 +1,5 @@
 import type { ArchiveSettings } from '../../src/settings/schema.ts';
-import { AzureStorage } from '../../src/storage/azure/storage.ts';
+import { openAzure } from '../../src/storage/azure/storage.ts';
 import { withLimits } from '../../src/storage/limits.ts';
 import { withRetry } from '../../src/storage/retry.ts';
 import type { Storage } from '../../src/storage/storage.ts';
@@ -16,18 +16,18 @@ export function azureArchive(container: string, more: Partial<ArchiveSettings> =
 }
 
 /** The backend alone, without limits and retries: as it behaves by itself. */
-export function openAzure(
+export function openAlone(
   container: string,
   env: NodeJS.ProcessEnv,
   more: Partial<ArchiveSettings> = {},
-): Promise<AzureStorage> {
-  return AzureStorage.open(azureArchive(container, more), env);
+): Promise<Storage> {
+  return openAzure(azureArchive(container, more), env);
 }
 
 /** As `connect` makes it, with an environment of one's own. */
 export type Connect = (archive: ArchiveSettings, env: Record<string, string>) => Promise<Storage>;
 
-const connectHere: Connect = async (archive, env) => withRetry(withLimits(await AzureStorage.open(archive, env)));
+const connectHere: Connect = async (archive, env) => withRetry(withLimits(await openAzure(archive, env)));
 
 /** An archive in a new container of Azurite. */
 export async function makeAzurePlace(connect: Connect = connectHere): Promise<Place> {

@@ -1,12 +1,11 @@
 import { ContainerSASPermissions, generateBlobSASQueryParameters, type ContainerClient } from '@azure/storage-blob';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AzureStorage } from '../../src/storage/azure/storage.ts';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { ListedObject, ListOptions, Storage } from '../../src/storage/storage.ts';
 import { needStore } from '../harness/need.ts';
 import { startRelay, type Relay } from '../harness/net/relay.ts';
 import { azurite, type Azurite } from '../harness/stores/azurite.ts';
-import { openAzure, PREFIX } from './azure-place.ts';
+import { openAlone, PREFIX } from './azure-place.ts';
 import { bodyOf, collect, noise, text } from './bodies.ts';
 
 const MIB = 1024 * 1024;
@@ -16,7 +15,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
   let relay: Relay;
   let container: string;
   let client: ContainerClient;
-  let storage: AzureStorage;
+  let storage: Storage;
   let deadline: Deadline;
 
   beforeAll(async () => {
@@ -27,7 +26,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
   beforeEach(async () => {
     container = await server.makeContainer();
     client = server.client.getContainerClient(container);
-    storage = await openAzure(container, {
+    storage = await openAlone(container, {
       AZURE_STORAGE_CONNECTION_STRING: server.connectionStringAt(relay.endpoint),
     });
     deadline = new Deadline(60_000, { what: 'the test' });
@@ -155,7 +154,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
   it('stores in the tier that the settings name, and tells of one that is offline', async () => {
     const connection = { AZURE_STORAGE_CONNECTION_STRING: server.connectionString };
     for (const tier of ['Hot', 'Cool', 'Cold']) {
-      const tiered = await openAzure(container, connection, { storageClass: tier });
+      const tiered = await openAlone(container, connection, { storageClass: tier });
       await tiered.create(`1/wal/${tier}`, text('hello'), deadline);
       expect((await blobOf(`1/wal/${tier}`).getProperties()).accessTier).toBe(tier);
       tiered.close();
@@ -166,7 +165,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
   });
 
   describe('keeps to the permissions of a signature:', () => {
-    const signed = (permissions: string, expiresInMs = 3_600_000): Promise<AzureStorage> => {
+    const signed = (permissions: string, expiresInMs = 3_600_000): Promise<Storage> => {
       const query = generateBlobSASQueryParameters(
         {
           containerName: container,
@@ -176,7 +175,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
         },
         server.credential,
       );
-      return openAzure(container, { AZURE_STORAGE_SAS_TOKEN: `?${query.toString()}` }, { endpoint: relay.endpoint });
+      return openAlone(container, { AZURE_STORAGE_SAS_TOKEN: `?${query.toString()}` }, { endpoint: relay.endpoint });
     };
     const denied = { kind: 'denied', retryable: false };
 
@@ -213,7 +212,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
 
     it('one that has expired, or is not of this account, is denied, and never shown', async () => {
       const expired = await signed('rl', -3_600_000);
-      const stranger = await openAzure(
+      const stranger = await openAlone(
         container,
         { AZURE_STORAGE_SAS_TOKEN: 'sv=2023-11-03&se=2099-01-01T00%3A00%3A00Z&sr=c&sp=rl&sig=AAAAsecretAAAA' },
         { endpoint: server.endpoint },
@@ -231,7 +230,7 @@ describe.skipIf(needStore('azurite'))('a container of Azurite', () => {
 
   it('denies a key that is not the account’s, for objects that are not there as well', async () => {
     const stranger = Buffer.alloc(64, 1).toString('base64');
-    const refused = await openAzure(container, {
+    const refused = await openAlone(container, {
       AZURE_STORAGE_CONNECTION_STRING: server.connectionStringAt(server.endpoint, stranger),
     });
     const denied = { kind: 'denied', retryable: false };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Deadline } from '../../src/storage/deadline.ts';
 import type { StorageErrorKind } from '../../src/storage/errors.ts';
-import { GsStorage } from '../../src/storage/gs/storage.ts';
+import { openGs } from '../../src/storage/gs/storage.ts';
 import type { ListedObject, Storage } from '../../src/storage/storage.ts';
 import { startCanned, type Canned } from '../harness/net/canned.ts';
 import { proxyPage } from '../harness/net/faults.ts';
@@ -39,7 +39,7 @@ afterEach(async () => {
 /** A storage, without retries, of a service that answers just so. */
 async function answering(...answers: Answer[]): Promise<Storage> {
   canned = await startCanned(answers);
-  storage = await GsStorage.open({ url: 'gs://bucket/prefix', endpoint: canned.endpoint, env: {} });
+  storage = await openGs({ url: 'gs://bucket/prefix', endpoint: canned.endpoint }, {});
   return storage;
 }
 

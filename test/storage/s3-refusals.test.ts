@@ -155,7 +155,7 @@ describe('what S3 answers instead of doing what it was asked', () => {
 
   const open = async (answers: Answers): Promise<Storage> => {
     server = await startCanned(answers);
-    storage = await openS3(archiveOf(server));
+    storage = await openS3(archiveOf(server), process.env);
     return storage;
   };
   const list = async (store: Storage): Promise<string[]> => {
@@ -240,7 +240,7 @@ describe('what S3 answers instead of doing what it was asked', () => {
 
   it('stores nothing blindly where it may not look first', async () => {
     server = await startCanned([{ status: 403 }, s3Error(403, 'AccessDenied')]);
-    storage = await openS3({ ...archiveOf(server), conditionalCreate: 'unproven' });
+    storage = await openS3({ ...archiveOf(server), conditionalCreate: 'unproven' }, process.env);
     await expectOutcome(asking.create(storage), { kind: 'denied', hint: /s3:ListBucket/ });
     expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET']);
   });

@@ -11,7 +11,7 @@ import { getBlob, headBlob } from './read.ts';
 const REMEMBERED = 256;
 
 /** An archive in a container of Azure Blob Storage: block blobs, each made by one Put Blob. */
-export class AzureStorage implements Storage {
+class AzureStorage implements Storage {
   readonly url: string;
   readonly #client: Client;
   readonly #transport: Transport;
@@ -19,18 +19,11 @@ export class AzureStorage implements Storage {
   /** The ETags that our Put Blobs were answered with, by key. */
   readonly #made = new Map<string, string>();
 
-  private constructor(archive: StoreSettings, client: Client, transport: Transport) {
+  constructor(archive: StoreSettings, client: Client, transport: Transport) {
     this.url = archive.url;
     this.#client = client;
     this.#transport = transport;
     this.#tier = archive.storageClass;
-  }
-
-  /** Nothing is asked of the service yet. Errors: StorageError `configuration`. */
-  static async open(archive: StoreSettings, env: NodeJS.ProcessEnv): Promise<AzureStorage> {
-    const account = findAccount(archive.endpoint, env);
-    const transport = await openTransport({ caFile: archive.caFile, env });
-    return new AzureStorage(archive, await openClient(archive.url, account, transport), transport);
   }
 
   async create(key: string, body: Body, deadline: Deadline): Promise<void> {
@@ -67,4 +60,11 @@ export class AzureStorage implements Storage {
   close(): void {
     this.#transport.close();
   }
+}
+
+/** Nothing is asked of the service yet. Errors: StorageError `configuration`. */
+export async function openAzure(archive: StoreSettings, env: NodeJS.ProcessEnv): Promise<Storage> {
+  const account = findAccount(archive.endpoint, env);
+  const transport = await openTransport({ caFile: archive.caFile, env });
+  return new AzureStorage(archive, await openClient(archive.url, account, transport), transport);
 }

@@ -1,3 +1,4 @@
+import type { StoreSettings } from '../../settings/schema.ts';
 import type { Deadline } from '../deadline.ts';
 import { openTransport, type Transport } from '../http/transport.ts';
 import type { Body, ListedObject, ListOptions, ObjectInfo, Storage, StoredObject } from '../storage.ts';
@@ -6,33 +7,23 @@ import { createObject, type ObjectOptions } from './create.ts';
 import type { Credentials } from './credentials.ts';
 import { deleteObjects } from './delete.ts';
 import { listObjects } from './list.ts';
-import { Place, type Location } from './place.ts';
+import { Place } from './place.ts';
 import { getObject, headObject } from './read.ts';
 
-export interface GsOptions extends Location, ObjectOptions {
-  readonly caFile?: string | undefined;
-}
+export type GsSettings = Pick<StoreSettings, 'url' | 'endpoint' | 'caFile'> & ObjectOptions;
 
 /**
  * An archive in Google Cloud Storage. Credentials are the client library's work; the objects are asked for by the JSON
  * API itself, a request for a verb: the library's own classes send in ways that can't be told to keep to that
  * (docs/stores/gs.md).
  */
-export class GsStorage implements Storage {
+class GsStorage implements Storage {
   readonly #client: Client;
   readonly #options: ObjectOptions;
 
   constructor(client: Client, options: ObjectOptions) {
     this.#client = client;
     this.#options = options;
-  }
-
-  /** Nothing is asked of the service yet. Errors: StorageError `configuration`. */
-  static async open(options: GsOptions): Promise<GsStorage> {
-    const place = new Place(options);
-    const transport = await openTransport({ caFile: options.caFile, env: options.env });
-    const credentials = place.isAuthenticated ? await loadCredentials(transport) : undefined;
-    return new GsStorage(new Client(place, transport, credentials), options);
   }
 
   get url(): string {
@@ -62,6 +53,14 @@ export class GsStorage implements Storage {
   close(): void {
     this.#client.close();
   }
+}
+
+/** Nothing is asked of the service yet. Errors: StorageError `configuration`. */
+export async function openGs(archive: GsSettings, env: NodeJS.ProcessEnv): Promise<Storage> {
+  const place = new Place({ ...archive, env });
+  const transport = await openTransport({ caFile: archive.caFile, env });
+  const credentials = place.isAuthenticated ? await loadCredentials(transport) : undefined;
+  return new GsStorage(new Client(place, transport, credentials), archive);
 }
 
 /** The client library takes its time to load, and an emulator needs none. */

@@ -95,8 +95,8 @@ export class Client {
 }
 
 /** Errors: StorageError `configuration` where no region is known, or `caFile` can't be read. */
-export async function openClient(access: Access): Promise<Client> {
-  const transport = await openTransport({ caFile: access.caFile, env: process.env });
+export async function openClient(access: Access, env: NodeJS.ProcessEnv): Promise<Client> {
+  const transport = await openTransport({ caFile: access.caFile, env });
   // It would tell the server's log that a future version wants another runtime.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const config: S3ClientConfig = {

@@ -10,7 +10,7 @@ import { Place } from './place.ts';
 import { getObject, headObject } from './read.ts';
 
 /** An archive in a bucket of Amazon S3, or of a store that speaks its protocol. */
-export class S3Storage implements Storage {
+class S3Storage implements Storage {
   readonly url: string;
   readonly #client: Client;
   readonly #place: Place;
@@ -48,8 +48,8 @@ export class S3Storage implements Storage {
   }
 }
 
-/** Errors: StorageError `configuration`. Nothing is asked of the store yet. */
-export async function openS3(archive: StoreSettings): Promise<S3Storage> {
+/** Nothing is asked of the store yet. Errors: StorageError `configuration`. */
+export async function openS3(archive: StoreSettings, env: NodeJS.ProcessEnv): Promise<Storage> {
   const place = new Place(archive.url);
   if (place.bucket.endsWith('--x-s3')) {
     throw new StorageError('configuration', `${archive.url} is a directory bucket (S3 Express One Zone)`, {
@@ -59,5 +59,5 @@ export async function openS3(archive: StoreSettings): Promise<S3Storage> {
   // Amazon's own S3 is known to refuse a key that is taken.
   const { conditionalCreate = archive.endpoint === undefined ? 'proven' : 'unproven' } = archive;
   const looksFirst = conditionalCreate === 'unproven';
-  return new S3Storage(await openClient(archive), place, { ...archive, looksFirst });
+  return new S3Storage(await openClient(archive, env), place, { ...archive, looksFirst });
 }
