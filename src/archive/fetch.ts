@@ -12,8 +12,9 @@ import { readObject } from './read.ts';
 /** Where fetched bytes go until all of them are proven. */
 export interface Landing {
   /** Forgets what was written so far: the object is read again, or the next archive's. */
-  restart(): void;
-  write(bytes: Uint8Array): void;
+  restart(): Promise<void>;
+  /** Resolves when they are written; until then they stay as they are. */
+  write(bytes: Uint8Array): Promise<void>;
 }
 
 export interface Wanted {
@@ -42,7 +43,7 @@ export interface Fetched {
 export async function fetchFirst(
   archives: readonly Archive[],
   wanted: Wanted,
-  keys: OpenKeys,
+  keys: Promise<OpenKeys>,
   landing: Landing,
   deadline: Deadline,
   silenceMs = Infinity,
@@ -97,18 +98,26 @@ function withWayOut(failure: Failure, archives: number): Failure {
   return new Failure(failure.kind, failure.message, { hint, cause: failure });
 }
 
+/** The keys, when something can be written. With bad ones nothing is. */
+async function begin(keys: Promise<OpenKeys>, landing: Landing, deadline: Deadline): Promise<OpenKeys> {
+  const opened = await keys;
+  await deadline.race(landing.restart());
+  return opened;
+}
+
 /** Whether the archive had it; false only on the store's own word. */
 async function fetchFrom(
   archive: Archive,
   wanted: Wanted,
-  keys: OpenKeys,
+  keys: Promise<OpenKeys>,
   landing: Landing,
   deadline: Deadline,
 ): Promise<boolean> {
   try {
     await readObject(archive.storage, objectKey(wanted.systemId, wanted.name), deadline, async (object) => {
-      landing.restart();
-      await unseal(object.bytes, wanted, keys, (bytes) => landing.write(bytes));
+      // A disk that hangs is held against the same deadline.
+      const begun = begin(keys, landing, deadline);
+      await unseal(object.bytes, wanted, begun, (bytes) => deadline.race(landing.write(bytes)));
     });
     return true;
   } catch (error) {

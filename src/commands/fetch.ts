@@ -21,6 +21,8 @@ import type { Io } from './io.ts';
 
 export interface FetchOptions {
   readonly config?: string;
+  /** Where they are being loaded already; `config` does not count then. */
+  readonly settings?: Promise<Settings>;
   readonly pgdata?: string;
   readonly systemId?: string;
 }
@@ -37,26 +39,27 @@ const GAP_CHECK_INTERVAL_MS = 3_300;
 export async function fetch(nameText: string, path: string, options: FetchOptions, io: Io): Promise<Outcome> {
   const name = parseWalName(nameText);
   if (name === undefined) throw new Failure('usage', `"${nameText}" is not the name of a WAL file`, { hint: USAGE });
-  const settings = await loadSettings(options.config, process.env);
+  const settings = await (options.settings ?? loadSettings(options.config, process.env));
   io.onPromote(settings.fetch.onPromote);
   const silenceMs = silenceLimit(settings);
   const deadline = new Deadline(settings.fetch.deadlineMs, { what: `fetch of ${name.name}`, idleMs: silenceMs });
   io.endsWithin(deadline.remainingMs());
-  const loadingKeys = ahead(loadOpenKeys(settings));
+  const keys = ahead(loadOpenKeys(settings));
   const archives = await openArchives(settings.archives);
   try {
     const choosing = ahead(chooseCluster({ ...options, walPath: path }, archives, deadline));
-    const keys = await loadingKeys;
-    const cluster = await choosing;
+    // Whether the keys are good is not waited for here, nor is anything else where they are bad.
+    const cluster = await Promise.race([choosing, keys.then(() => choosing)]);
     const search = { wanted: { name, systemId: cluster.systemId }, archives, settings, cluster, deadline };
     const landing = new LandingFile(path);
     io.onAbandon(() => landing.discard());
     try {
       for (let checks = 0; ; checks += 1) {
-        const { found, failures } = await fetchFirst(archives, search.wanted, keys, landing, deadline, silenceMs);
+        const asking = fetchFirst(archives, search.wanted, keys, landing, deadline, silenceMs);
+        const [{ found, failures }] = await Promise.all([asking, keys]);
         if (found !== undefined) {
           for (const { failure } of failures) io.warn(`${failure.message}; taken from archive ${found.storage.url}`);
-          landing.commit(() => io.stillWanted());
+          await landing.commit(() => io.stillWanted());
           return 'done';
         }
         const [first, ...others] = failures;

@@ -1,4 +1,5 @@
 import type { Outcome } from '../exit.ts';
+import type { Settings } from '../settings/schema.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -11,14 +12,25 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   if (!operands.some((word) => word.startsWith('-'))) {
     const [first, second] = operands;
     if (verb === 'wal-push' && operands.length === 1 && first !== undefined) {
+      const settings = await beginSettings();
       const { push } = await import('./push.ts');
-      return push(first, {}, io);
+      return push(first, settings, io);
     }
     if (verb === 'wal-fetch' && operands.length === 2 && first !== undefined && second !== undefined) {
+      const settings = await beginSettings();
       const { fetch } = await import('./fetch.ts');
-      return fetch(first, second, {}, io);
+      return fetch(first, second, settings, io);
     }
   }
   const { runLine } = await import('./command-line.ts');
   return runLine(argv, io);
+}
+
+/** The settings file is opened on another thread while this one loads the rest of the command. */
+async function beginSettings(): Promise<{ readonly settings: Promise<Settings> }> {
+  const { loadSettings } = await import('../settings/load.ts');
+  const settings = loadSettings(undefined, process.env);
+  // They are waited for when the rest is there.
+  settings.catch(() => undefined);
+  return { settings };
 }

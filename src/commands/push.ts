@@ -22,6 +22,8 @@ import type { Io } from './io.ts';
 
 export interface PushOptions {
   readonly config?: string;
+  /** Where they are being loaded already; `config` does not count then. */
+  readonly settings?: Promise<Settings>;
   readonly pgdata?: string;
 }
 
@@ -38,7 +40,7 @@ const STOPPING_CHECK_MS = 1_000;
  */
 export async function push(path: string, options: PushOptions, io: Io): Promise<Outcome> {
   const openingCluster = ahead(openCluster({ ...options, walPath: path }, process.cwd()));
-  const settings = await loadSettings(options.config, process.env);
+  const settings = await (options.settings ?? loadSettings(options.config, process.env));
   const loadingKeys = ahead(loadPushKeys(settings));
   const cluster = await openingCluster;
   const file = await readWalFile(path, cluster.systemId);

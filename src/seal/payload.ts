@@ -60,19 +60,32 @@ export async function openPayload(
 ): Promise<FileFacts> {
   const whole = new Pieces(labelled(payload, label));
   const plaintext = new Pieces(fileKey === undefined ? whole.rest() : await decrypted(whole, fileKey));
-  const file = await takeFileFacts(plaintext, label);
+  const facts = takeFileFacts(plaintext, label);
   const hash = createHash('sha256');
   let size = 0;
-  for await (const piece of zstd.decompress(oneFrame(plaintext.rest(), file.size))) {
+  let writing = Promise.resolve();
+  for await (const piece of zstd.decompress(frameBehind(facts, plaintext))) {
+    const announced = (await facts).size;
     size += piece.length;
-    if (size > file.size) throw invalid(`zstd frame holds more than the ${file.size} bytes that were announced`);
+    if (size > announced) throw invalid(`zstd frame holds more than the ${announced} bytes that were announced`);
+    await writing;
+    writing = Promise.resolve(write(piece));
+    // It is waited for when the next piece is there.
+    writing.catch(() => undefined);
+    // It is hashed while another thread writes it, and a third one decompresses what follows.
     hash.update(piece);
-    await write(piece);
   }
+  await writing;
+  const file = await facts;
   if (size < file.size) throw invalid(`zstd frame holds ${size} bytes, announced were ${file.size}`);
   if (!hash.digest().equals(file.sha256))
     throw invalid('the file that comes out has another SHA-256 than the one that was sealed');
   return file;
+}
+
+/** The frame alone, waiting for what precedes it: so a decoder can be made meanwhile. */
+async function* frameBehind(facts: Promise<FileFacts>, plaintext: Pieces): AsyncGenerator<Uint8Array> {
+  yield* oneFrame(plaintext.rest(), (await facts).size);
 }
 
 /** The bytes of the payload, as long as they are those of the label; their end is reached only if all were. */

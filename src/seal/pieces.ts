@@ -84,3 +84,42 @@ export async function* following(first: Uint8Array, rest: AsyncIterable<Uint8Arr
 export async function* each(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield* pieces;
 }
+
+/** A stream whose next piece can be asked for before it is needed. */
+export class Prefetched {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  #asking: Promise<IteratorResult<Uint8Array>> | undefined;
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#iterator = source[Symbol.asyncIterator]();
+  }
+
+  /** Asks for the next piece, unless it was asked for already. An error is kept until `next`. */
+  ask(): void {
+    if (this.#asking !== undefined) return;
+    this.#asking = this.#iterator.next();
+    this.#asking.catch(() => undefined);
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    this.ask();
+    const asking = this.#asking;
+    this.#asking = undefined;
+    const result = await asking;
+    return result === undefined || result.done ? undefined : result.value;
+  }
+
+  /** All that is still to come; closed at the end. */
+  async *rest(): AsyncGenerator<Uint8Array> {
+    try {
+      for (let piece = await this.next(); piece !== undefined; piece = await this.next()) yield piece;
+    } finally {
+      await this.close();
+    }
+  }
+
+  /** Tells the source that nothing more is wanted. What it says to that is of no interest. */
+  async close(): Promise<void> {
+    await this.#iterator.return?.().catch(() => undefined);
+  }
+}

@@ -29,6 +29,8 @@ export interface SealInput {
   readonly length: number;
   /** zstd's compression level. */
   readonly level: number;
+  /** The longest file that is kept in memory when it is sealed; given by tests. */
+  readonly keptBytes?: number;
 }
 
 /** A sealed file, ready to be stored as often as needed. */
@@ -54,12 +56,12 @@ export interface Sealed {
  * `usage` for keys that can't be used.
  */
 export async function seal(input: SealInput, keys: SealKeys): Promise<Sealed> {
-  const { name, path } = input;
+  const { name, path, keptBytes = IN_MEMORY_MAX_BYTES } = input;
   if (input.length > largestFile(name)) {
     throw invalid(`${path} has ${input.length} bytes, a file named ${name.name} has at most ${largestFile(name)}`);
   }
   const lock = keys.recipients.length === 0 ? undefined : newLock();
-  const payload = await (input.length <= IN_MEMORY_MAX_BYTES ? sealOnce(input, lock) : sealInPasses(input, lock));
+  const payload = await (input.length <= keptBytes ? sealOnce(input, lock) : sealInPasses(input, lock));
   const label = makeLabel(input, payload, keys);
   const head = lock === undefined ? encodePlainHead(label) : await sealedHead(label, lock, keys);
   const { sha256 } = payload.file;

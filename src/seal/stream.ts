@@ -14,6 +14,8 @@ const CHUNK_BYTES = 64 * 1024;
 const NONCE_BYTES = 12;
 /** Enough that all threads have work, few enough that what follows begins soon: 512 KiB. */
 const CHUNKS_AT_ONCE = 8;
+/** Nothing else can be done before the first ones are opened. */
+const FIRST_CHUNKS = 2;
 
 /** Bytes of the random nonce that leads a payload. */
 export const PAYLOAD_NONCE_BYTES = 16;
@@ -27,10 +29,11 @@ export async function payloadKey(fileKey: Uint8Array, payloadNonce: Uint8Array):
 export async function* encryptChunks(key: Aead, plaintext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let index = 0;
   let sealing: Promise<Uint8Array[]> | undefined;
-  for await (const { bytes, last } of batches(plaintext, CHUNK_BYTES * CHUNKS_AT_ONCE)) {
-    const next = encryptBatch(key, split(bytes, CHUNK_BYTES), index, last);
+  for await (const { bytes, last } of batches(plaintext, [CHUNK_BYTES * CHUNKS_AT_ONCE])) {
+    const chunks = split(bytes, CHUNK_BYTES);
+    const next = encryptBatch(key, chunks, index, last);
     next.catch(() => undefined);
-    index += CHUNKS_AT_ONCE;
+    index += chunks.length;
     // While this batch is encrypted on other threads, the one before it is consumed.
     if (sealing !== undefined) yield* await sealing;
     sealing = next;
@@ -44,15 +47,18 @@ function encryptBatch(key: Aead, chunks: readonly Uint8Array[], first: number, l
   );
 }
 
-/** The plaintext, each piece authenticated, and as long as a batch: few pieces are fast to decompress. The end is reached only after the last chunk. Errors: Failure `invalid`. */
+/** The plaintext, each piece authenticated, and as long as a batch: few pieces
+ * are fast to decompress. The end is reached only after the last chunk. Errors: Failure `invalid`. */
 export async function* decryptChunks(key: Aead, ciphertext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let index = 0;
   let opening: Promise<Uint8Array> | undefined;
-  for await (const { bytes, last } of batches(ciphertext, (CHUNK_BYTES + TAG_BYTES) * CHUNKS_AT_ONCE)) {
-    const next = decryptBatch(key, split(bytes, CHUNK_BYTES + TAG_BYTES), index, last);
+  const sizes = [FIRST_CHUNKS, CHUNKS_AT_ONCE].map((chunks) => chunks * (CHUNK_BYTES + TAG_BYTES));
+  for await (const { bytes, last } of batches(ciphertext, sizes)) {
+    const chunks = split(bytes, CHUNK_BYTES + TAG_BYTES);
+    const next = decryptBatch(key, chunks, index, last);
     // It is waited for only after the batch before it, which may fail first.
     next.catch(() => undefined);
-    index += CHUNKS_AT_ONCE;
+    index += chunks.length;
     // While this batch is decrypted on other threads, the one before it is consumed, and the next one read.
     if (opening !== undefined) yield await opening;
     opening = next;
@@ -96,21 +102,24 @@ function split(bytes: Uint8Array, size: number): Uint8Array[] {
 }
 
 /**
- * The bytes again in batches of exactly `size`, the last one shorter or not; which one is last is known because a
- * batch is held until a byte follows. A batch is valid until the next one is asked for.
+ * The bytes again in batches of exactly these sizes, then more of the last size; the last batch is shorter or not. Which
+ * one is last is known because a batch is held until a byte follows. A batch is valid until the next one is asked for.
  */
 async function* batches(
   source: AsyncIterable<Uint8Array>,
-  size: number,
+  sizes: readonly number[],
 ): AsyncGenerator<{ bytes: Uint8Array; last: boolean }> {
   // Copied only when a second piece comes: a small payload is one piece.
   let held: Uint8Array = new Uint8Array(0);
   let gathered: Buffer | undefined;
+  const largest = Math.max(...sizes);
+  let [size = largest, ...later] = sizes;
   for await (const piece of source) {
     for (let rest = piece; rest.length > 0;) {
       if (held.length === size) {
         yield { bytes: held, last: false };
         held = held.subarray(0, 0);
+        [size = largest, ...later] = later;
       }
       const part = rest.subarray(0, size - held.length);
       rest = rest.subarray(part.length);
@@ -118,7 +127,7 @@ async function* batches(
         held = part;
         continue;
       }
-      gathered ??= Buffer.allocUnsafeSlow(size);
+      gathered ??= Buffer.allocUnsafeSlow(largest);
       if (held.buffer !== gathered.buffer) gathered.set(held);
       gathered.set(part, held.length);
       held = gathered.subarray(0, held.length + part.length);

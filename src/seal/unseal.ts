@@ -48,19 +48,24 @@ export async function inspect(
 
 /**
  * Opens an object and writes the file. `write` may be given bytes that a later check rejects: only when this
- * resolves are they the whole, right file.
+ * resolves are they the whole, right file. Bytes stay as they are until the promise of `write` has settled. Keys that
+ * are still being loaded are waited for while the object is read; before them nothing is written.
  * Errors: Failure `invalid` for an object that is corrupt, not the expected one, or not trusted; `no-key` where no
- * identity opens it; those of `bytes` and `write` pass through.
+ * identity opens it; those of `bytes`, `loading` and `write` pass through.
  */
 export async function unseal(
   bytes: AsyncIterable<Uint8Array>,
   expected: Expectation,
-  keys: OpenKeys,
+  loading: OpenKeys | Promise<OpenKeys>,
   write: (chunk: Uint8Array) => Promise<void> | void,
 ): Promise<{ label: Label; length: number }> {
   const pieces = new Pieces(bytes);
   try {
-    const { label, age } = await takeHead(pieces);
+    const heading = takeHead(pieces);
+    // It is waited for when the keys are there.
+    heading.catch(() => undefined);
+    const keys = await loading;
+    const { label, age } = await heading;
     checkExpectation(label, expected);
     demandTrust(label, keys.trusted);
     const fileKey = age && (await openFileKey(age, keys.identities));

@@ -1,20 +1,18 @@
+import type { Prefetched } from './pieces.ts';
 import { corruptFrame, Output } from './zstd.ts';
 import type { FrameCoder } from './zstd-handle.ts';
 
-/** Of each of the two buffers: the first piece is waited for, and each costs a change of threads. */
-const PIECE_BYTES = 512 * 1024;
+/** Of each of the three buffers: the first piece is waited for, and each costs a change of threads. */
+const PIECE_BYTES = 768 * 1024;
 
 /**
- * What `decoder` makes of the source, in pieces of one size that lie in two buffers by turns: while one piece is used
- * here, the next one is decompressed on another thread. Fresh memory for each piece would cost more than all the rest
- * of a fetch but the digests. Closes the decoder.
+ * What `decoder` makes of the source, in pieces of one size that lie in three buffers by turns: while one piece is used
+ * here, the next one is decompressed on another thread, and the one before may still be written on a third. Fresh memory for each piece would cost more than all the rest
+ * of a fetch but the digests. Closes the decoder and the source.
  */
-export async function* decompressInTurns(
-  decoder: FrameCoder,
-  source: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const filler = new Filler(decoder, source[Symbol.asyncIterator]());
-  let [now, next] = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)];
+export async function* decompressInTurns(decoder: FrameCoder, source: Prefetched): AsyncGenerator<Uint8Array> {
+  const filler = new Filler(decoder, source);
+  let [before, now, next] = [newBuffer(), newBuffer(), newBuffer()];
   let filling = filler.fill(now);
   try {
     for (;;) {
@@ -26,13 +24,17 @@ export async function* decompressInTurns(
       }
       if (filled > 0) yield now.subarray(0, filled);
       if (filled < PIECE_BYTES) return;
-      [now, next] = [next, now];
+      [before, now, next] = [now, next, before];
     }
   } finally {
     // The other thread may still write into a buffer.
     await filling.catch(() => undefined);
     await filler.close();
   }
+}
+
+function newBuffer(): Buffer {
+  return Buffer.allocUnsafeSlow(PIECE_BYTES);
 }
 
 const NOTHING = new Uint8Array(0);
@@ -83,12 +85,12 @@ export async function* compressAhead(
 
 class Filler {
   readonly #decoder: FrameCoder;
-  readonly #source: AsyncIterator<Uint8Array>;
+  readonly #source: Prefetched;
   #input: Uint8Array = new Uint8Array(0);
   /** Whether the last step filled what it was given, so that more may wait inside. */
   #isPending = false;
 
-  constructor(decoder: FrameCoder, source: AsyncIterator<Uint8Array>) {
+  constructor(decoder: FrameCoder, source: Prefetched) {
     this.#decoder = decoder;
     this.#source = source;
   }
@@ -99,8 +101,8 @@ class Filler {
     while (filled < buffer.length) {
       if (this.#input.length === 0 && !this.#isPending) {
         const piece = await this.#source.next();
-        if (piece.done) break;
-        this.#input = piece.value;
+        if (piece === undefined) break;
+        this.#input = piece;
         continue;
       }
       const { consumed, produced } = await this.#step(buffer.subarray(filled));
@@ -113,7 +115,10 @@ class Filler {
 
   async #step(output: Uint8Array): Promise<{ consumed: number; produced: number }> {
     try {
-      return await this.#decoder.step(this.#input, output);
+      const stepping = this.#decoder.step(this.#input, output);
+      // What it takes to make the next piece of the source, this thread does while the other one decompresses.
+      this.#source.ask();
+      return await stepping;
     } catch (error) {
       throw corruptFrame(error);
     }
@@ -121,6 +126,6 @@ class Filler {
 
   async close(): Promise<void> {
     this.#decoder.close();
-    await this.#source.return?.().catch(() => undefined);
+    await this.#source.close();
   }
 }

@@ -1,5 +1,6 @@
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 
+import { Prefetched } from './pieces.ts';
 import { through } from './through.ts';
 import { oneFrame } from './zstd-frame.ts';
 import { newFrameDecoder, newFrameEncoder } from './zstd-handle.ts';
@@ -15,11 +16,15 @@ export const zstd: Zstd = {
     const encoder = newFrameEncoder(options);
     return encoder === undefined ? compressByStream(source, options) : compressAhead(encoder, source);
   },
-  decompress(source: AsyncIterable<Uint8Array>) {
+  async *decompress(source: AsyncIterable<Uint8Array>) {
+    const pieces = new Prefetched(source);
+    pieces.ask();
+    // By then the other threads have what they need to make the first piece. To make a decoder takes as long.
+    await new Promise((resolve) => setImmediate(resolve));
     const decoder = newFrameDecoder();
-    return decoder === undefined
-      ? through(source, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), corruptFrame)
-      : decompressInTurns(decoder, source);
+    if (decoder === undefined)
+      yield* through(pieces.rest(), createZstdDecompress({ chunkSize: OUTPUT_BYTES }), corruptFrame);
+    else yield* decompressInTurns(decoder, pieces);
   },
 };
 

@@ -11,8 +11,8 @@ export interface Zstd {
    */
   compress(source: AsyncIterable<Uint8Array>, options: CompressOptions): AsyncGenerator<Uint8Array>;
   /**
-   * What the frame holds, in pieces that are valid until the next one is asked for; a piece of `source` is asked for
-   * when the one before it is used up. The end proves nothing: a decoder may take a cut frame in silence.
+   * What the frame holds, in pieces: each stays as it is until the second one after it is asked for. The same
+   * is asked of the pieces of `source`. The end proves nothing: a decoder may take a cut frame in silence.
    * Errors: Failure `invalid`; those of `source` pass through.
    */
   decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array>;

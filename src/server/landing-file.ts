@@ -1,65 +1,70 @@
-import { closeSync, ftruncateSync, openSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { openSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { codeOf, Failure } from '../exit.ts';
+import { WrittenFile, writeSome, type WriteSome } from './written-file.ts';
 
 /** The server sweeps pg_wal/xlogtemp.* when it starts after a crash, and no other stray file. */
 const TEMPORARY_PREFIX = 'xlogtemp.walseal.';
 
 /**
  * The file that a fetch writes beside its destination, and renames to it only when every byte is proven. Nothing
- * else is ever visible at the destination. Synchronous throughout: it is written once, locally, and must be
- * removable at the very end of the process. Errors: Failure `unwritable` where the disk is full, or not ours.
+ * else is ever visible at the destination. It is written on another thread, while what comes next is being made;
+ * `discard` alone is synchronous, as it must be possible at the very end of the process. Errors: Failure `unwritable`
+ * where the disk is full, or not ours.
  */
 export class LandingFile {
   readonly #destination: string;
   readonly #path: string;
-  #descriptor: number | undefined;
+  readonly #writeSome: WriteSome;
+  #file: WrittenFile | undefined;
   #isThere = false;
-  #length = 0;
 
-  /** Touches nothing yet: a file that turns out to be absent leaves no trace. Errors: Failure `usage`. */
-  constructor(destination: string) {
+  /**
+   * Touches nothing yet: a file that turns out to be absent leaves no trace. Errors: Failure `usage`.
+   * @param write given by tests
+   */
+  constructor(destination: string, write: WriteSome = writeSome) {
     if (destination === '') {
       throw new Failure('usage', 'the path of the file to write is empty', {
         hint: 'restore_command = \'wal-fetch "%f" "%p"\' passes it last.',
       });
     }
     this.#destination = destination;
+    this.#writeSome = write;
     this.#path = join(dirname(destination), `${TEMPORARY_PREFIX}${process.pid}`);
   }
 
-  /** Makes ready for the first byte; what was written before is forgotten. */
-  restart(): void {
-    writing(this.#path, () => {
-      this.#length = 0;
-      if (this.#descriptor !== undefined) {
-        ftruncateSync(this.#descriptor);
+  /** Makes ready for the first byte; what was written before is forgotten, when the last of it has settled. */
+  async restart(): Promise<void> {
+    await writing(this.#path, async () => {
+      if (this.#file !== undefined) {
+        await this.#file.empty();
         return;
       }
       removeLeftovers(dirname(this.#destination));
       // One of our own number is left from an earlier life, or somebody else's link: it is not written through.
       removeIfThere(this.#path);
-      this.#descriptor = openSync(this.#path, 'wx', 0o600);
+      const descriptor = openSync(this.#path, 'wx', 0o600);
       this.#isThere = true;
+      this.#file = new WrittenFile(descriptor, this.#writeSome);
     });
   }
 
-  write(bytes: Uint8Array): void {
-    const descriptor = this.#descriptor;
-    if (descriptor === undefined) throw new TypeError('restart() comes before the first byte');
-    writing(this.#path, () => {
-      for (let written = 0; written < bytes.length;) {
-        const count = writeSync(descriptor, bytes, written, bytes.length - written, this.#length);
-        written += count;
-        this.#length += count;
-      }
-    });
+  /** Resolves when the bytes are written; until then they stay as they are. */
+  write(bytes: Uint8Array): Promise<void> {
+    const file = this.#file;
+    if (file === undefined) throw new TypeError('restart() comes before the first byte');
+    return writing(this.#path, () => file.write(bytes));
   }
 
-  /** Gives the file its final name. `mayAct` is asked at the last moment; where it says no, nothing is left behind. */
-  commit(mayAct: () => boolean): void {
-    this.#close();
+  /**
+   * Gives the file its final name when every byte is written. `mayAct` is asked at the last moment; where it says no,
+   * nothing is left behind.
+   */
+  async commit(mayAct: () => boolean): Promise<void> {
+    await writing(this.#path, async () => this.#file?.close());
+    this.#file = undefined;
     if (!mayAct()) {
       this.discard();
       throw new Failure(
@@ -67,22 +72,18 @@ export class LandingFile {
         `nobody waits for ${this.#destination} any more: the process that asked for it is gone`,
       );
     }
-    writing(this.#destination, () => {
+    await writing(this.#destination, () => {
       renameSync(this.#path, this.#destination);
       this.#isThere = false;
     });
   }
 
-  /** Removes the temporary file, if there is one. */
+  /** Removes the temporary file, if there is one, at once: even while a write is under way, which then ends in no file. */
   discard(): void {
-    this.#close();
+    this.#file?.giveUp();
+    this.#file = undefined;
     if (this.#isThere) removeIfThere(this.#path);
     this.#isThere = false;
-  }
-
-  #close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
   }
 }
 
@@ -127,9 +128,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function writing(path: string, act: () => void): void {
+async function writing(path: string, act: () => Promise<void> | void): Promise<void> {
   try {
-    act();
+    await act();
   } catch (error) {
     const code = codeOf(error);
     if (code === undefined) throw error;

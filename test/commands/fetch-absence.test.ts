@@ -8,6 +8,10 @@ import { MIB, removePath, type TestCluster } from '../harness/cluster.ts';
 import { call, fetch, makeCluster, push, standIn } from './in-process.ts';
 import { Differing, directoryStore, Failing, Late } from './stores.ts';
 
+// Files share what they load: what the ones before loaded knows nothing of the stand-ins.
+vi.hoisted(() => {
+  vi.resetModules();
+});
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
   return { connect: connecting(connect) };

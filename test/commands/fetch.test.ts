@@ -267,6 +267,15 @@ describe('what cannot work ends with 201', () => {
     const said = await fetch(cluster, NAME);
     expect(said.status).toBe(201);
     expect(said.failure).toContain(cluster.keys.identity);
+    expect(walFiles(cluster)).toEqual([]);
+  });
+
+  test('the same where the file is in no archive: with bad keys nothing is said to be absent', async () => {
+    const { cluster } = await archived();
+    removePath(cluster.keys.identity);
+    const said = await fetch(cluster, NEXT);
+    expect(said.status).toBe(201);
+    expect(said.failure).toContain(cluster.keys.identity);
   });
 
   test('a data directory whose pg_control is broken', async () => {

@@ -7,6 +7,10 @@ import type { TestCluster } from '../harness/cluster.ts';
 import { fetch, makeCluster, push, standIn } from './in-process.ts';
 import { Differing, Digesting, directoryStore, Failing, InSmallPieces, Raced } from './stores.ts';
 
+// Files share what they load: what the ones before loaded knows nothing of the stand-ins.
+vi.hoisted(() => {
+  vi.resetModules();
+});
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
   return { connect: connecting(connect) };

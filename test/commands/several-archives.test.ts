@@ -8,6 +8,10 @@ import { flip, removePath, type TestCluster } from '../harness/cluster.ts';
 import { fetch, makeCluster, push, setAside, standIn } from './in-process.ts';
 import { directoryStore, Failing } from './stores.ts';
 
+// Files share what they load: what the ones before loaded knows nothing of the stand-ins.
+vi.hoisted(() => {
+  vi.resetModules();
+});
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
   return { connect: connecting(connect) };
@@ -247,6 +251,17 @@ describe('a fetch from several archives', () => {
     const said = await fetch(cluster, NAME);
     expect(said.status).toBe(0);
     expect(said.warnings).toContain(`file://${first}`);
+  });
+
+  test('with bad keys waits for none of them', async () => {
+    const { cluster, first, second } = await stored();
+    for (const path of [first, second]) standIn(`file://${path}`, new FaultyStorage(directoryStore(path), ['hang']));
+    removePath(cluster.keys.identity);
+    const startedAt = performance.now();
+    const said = await fetch(cluster, NAME);
+    expect(said.status).toBe(201);
+    expect(said.failure).toContain(cluster.keys.identity);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 
   test('ends as the first that failed says, in the order of the settings', async () => {

@@ -1,5 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFileSync, openSync, closeSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -115,16 +124,23 @@ describe('a copy read back', () => {
 });
 
 describe('a large file', () => {
-  function largeFile(): string {
+  /** Much the same as a large one, where as little is kept in memory; and read in a tenth of the time. */
+  const SMALLER_BYTES = 6 * 1024 * 1024 + 1;
+
+  function largeFile(bytes = SMALLER_BYTES): string {
     const path = join(directory, `large-${randomBytes(4).toString('hex')}`);
     writeFileSync(path, randomBytes(300_000));
-    truncateSync(path, LARGE_BYTES);
+    truncateSync(path, bytes);
     return path;
   }
-  const input = (path: string) => ({ ...fileToSeal(directory, Buffer.alloc(0)), path, length: LARGE_BYTES });
+  const input = (path: string) => {
+    const { size: length } = statSync(path);
+    const kept = length === SMALLER_BYTES ? { keptBytes: length - 1 } : {};
+    return { ...fileToSeal(directory, Buffer.alloc(0)), path, length, ...kept };
+  };
 
   test('is sealed again for each use, and comes out the same', async () => {
-    const sealed = await seal(input(largeFile()), { recipients });
+    const sealed = await seal(input(largeFile(LARGE_BYTES)), { recipients });
     const object = await gather(sealed.body.open());
     expect(object.length).toBe(sealed.body.length);
     expect(await sealed.body.digest('sha256')).toEqual(createHash('sha256').update(object).digest());
@@ -138,7 +154,7 @@ describe('a large file', () => {
 
   test.each([
     { change: 'a byte of it', at: 100_000 },
-    { change: 'its last byte', at: LARGE_BYTES - 1 },
+    { change: 'its last byte', at: SMALLER_BYTES - 1 },
   ])('that changes ($change) after it was measured never comes out whole', async ({ at }) => {
     const path = largeFile();
     const sealed = await seal(input(path), { recipients });
@@ -156,7 +172,7 @@ describe('a large file', () => {
 
   test('that changes between its digest and its payload is refused', async () => {
     const path = largeFile();
-    const source = await openSource(path, LARGE_BYTES);
+    const source = await openSource(path, SMALLER_BYTES);
     const file = openSync(path, 'r+');
     writeSync(file, Buffer.from('x'), 0, 1, 100_000);
     closeSync(file);
