@@ -10,7 +10,7 @@ import { anyLife, anyPolicy } from './lives.ts';
 import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
-const RUNS = { numRuns: 300 };
+const RUNS = { numRuns: 150 };
 const SLOW = 60_000;
 
 /** A plan, or undefined where there is none to be had: most often no backup is restorable. */

@@ -11,8 +11,10 @@ import { FileStorage } from '../../src/storage/file/storage.ts';
 import { withLimits } from '../../src/storage/limits.ts';
 import { withRetry } from '../../src/storage/retry.ts';
 import { bodyOf, noise, text } from './bodies.ts';
-import { place, deadline, on, failing, at, create, keysOf } from './file-fixture.ts';
+import { place, deadline, on, failing, at, create, keysOf, useFilePlace } from './file-fixture.ts';
 import { fileArchive } from './file-place.ts';
+
+useFilePlace();
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 

@@ -11,14 +11,17 @@ import { fileArchive, makeFilePlace } from './file-place.ts';
 export let place: Awaited<ReturnType<typeof makeFilePlace>>;
 export let deadline: Deadline;
 
-beforeEach(async () => {
-  place = await makeFilePlace();
-  deadline = new Deadline(30_000, { what: 'the test' });
-});
-afterEach(async () => {
-  deadline.close();
-  await place.remove();
-});
+/** To be called by each file of tests: what is registered while this one is loaded, counts for the first of them only. */
+export function useFilePlace(): void {
+  beforeEach(async () => {
+    place = await makeFilePlace();
+    deadline = new Deadline(30_000, { what: 'the test' });
+  });
+  afterEach(async () => {
+    deadline.close();
+    await place.remove();
+  });
+}
 
 /** The archive, on a disk of which some calls are replaced. */
 export const on = (disk: Partial<Disk>): Storage =>

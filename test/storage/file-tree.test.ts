@@ -3,7 +3,9 @@ import { lstat, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 
 import { describe, expect, it } from 'vitest';
 import type { Disk } from '../../src/storage/file/disk.ts';
 import { bodyOf, collect, noise } from './bodies.ts';
-import { place, deadline, on, failing, at, create, keysOf } from './file-fixture.ts';
+import { place, deadline, on, failing, at, create, keysOf, useFilePlace } from './file-fixture.ts';
+
+useFilePlace();
 
 describe('what is no object', () => {
   it('at a key is corrupt', async () => {
