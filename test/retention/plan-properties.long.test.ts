@@ -1,0 +1,3 @@
+import { describePlans } from './plan-properties.ts';
+
+describePlans(3_000);
