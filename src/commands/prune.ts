@@ -56,9 +56,12 @@ export async function prune(options: PruneOptions, io: Io): Promise<Outcome> {
     const at = new Date();
     const { catalogues, stocks } = await look(archives, locations, ground, io);
     const findings: Finding[] = [];
+    let heeded: (() => boolean) | undefined;
+    // Before anything is deleted, an interrupt may end the process as it likes.
+    const heed = (): (() => boolean) => (heeded ??= io.heedInterrupts());
     for (const stock of stocks) {
       const finding = 'failure' in stock ? failed(stock) : await plan(stock, catalogues, ground, settings, at);
-      findings.push(options.apply === true ? await carryOut(finding, catalogues, deadline, io) : finding);
+      findings.push(options.apply === true ? await carryOut(finding, catalogues, deadline, io, heed) : finding);
     }
     const all = { at, options, catalogues, findings, passedOver };
     (options.json === true ? reportJson : reportText)(all, io);
@@ -99,7 +102,7 @@ interface Unreadable {
   readonly failure: Failure;
 }
 
-/** Reads what is there: the backups first, so that none is known whose WAL was not there yet. */
+/** Reads what is there: the backups first, so that the WAL of each that is known is listed. */
 async function look(
   archives: readonly Archive[],
   locations: readonly Storage[],
@@ -156,7 +159,13 @@ function failed({ archive, failure }: Unreadable): Finding {
   return { archive, is: 'failed', failure };
 }
 
-async function carryOut(finding: Finding, catalogues: Catalogues, deadline: Deadline, io: Io): Promise<Finding> {
+async function carryOut(
+  finding: Finding,
+  catalogues: Catalogues,
+  deadline: Deadline,
+  io: Io,
+  heed: () => () => boolean,
+): Promise<Finding> {
   if (finding.is !== 'planned') return finding;
   const { archive, plan: planned } = finding;
   const { storage } = archive;
@@ -166,7 +175,7 @@ async function carryOut(finding: Finding, catalogues: Catalogues, deadline: Dead
       recheck: async () =>
         (await changeOfBackups(catalogues, deadline)) ??
         (await changeOfHistories(storage, planned.assessment.inventory, deadline)),
-      isInterrupted: io.heedInterrupts(),
+      isInterrupted: heed(),
       progress: (done, total) => {
         io.progress(`${storage.url}: ${done} of ${total} objects deleted`);
       },

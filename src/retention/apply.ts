@@ -53,6 +53,7 @@ export interface Applied {
 export async function applyPlan(storage: Storage, plan: Plan, applying: Applying): Promise<Applied> {
   const all = sum(plan.deletes);
   if (all.count === 0) return { is: 'done', deleted: NOTHING, left: NOTHING };
+  if (applying.isInterrupted()) return { is: 'interrupted', deleted: NOTHING, left: all };
   const change = await applying.recheck();
   if (change !== undefined) return { is: 'changed', deleted: NOTHING, left: all, change };
   const tried = await deleteAll(storage, plan, all.count, applying);

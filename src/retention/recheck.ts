@@ -2,11 +2,10 @@
 import type { Deadline } from '../storage/deadline.ts';
 import type { Storage } from '../storage/storage.ts';
 import { parseKey, walPrefix } from '../wal/keys.ts';
-import { formatTimeline } from '../wal/name.ts';
 import type { Inventory } from './inventory.ts';
 import type { BaseBackup } from './base-backup.ts';
 import { numberAt, numberBefore } from './segment-number.ts';
-import { toTimelineId } from '../wal/name.ts';
+import { formatTimeline, toTimelineId } from '../wal/name.ts';
 
 /**
  * Whether history files of the archive have come, gone or changed since the inventory was taken: a clause, or undefined.

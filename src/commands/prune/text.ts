@@ -180,7 +180,11 @@ const MOST_NAMED = 5;
 function untouchedLines({ inventory: { histories, untouched } }: Assessment): string[] {
   const { unknown, aside, temporary, otherSystems } = untouched;
   return [
-    ...(histories.length > 0 ? [`${histories.length} history files: they never go`] : []),
+    ...(histories.length > 0
+      ? [
+          `${histories.length === 1 ? '1 history file' : `${histories.length} history files`}: without one, recovery takes the wrong branch`,
+        ]
+      : []),
     ...namedLine('set aside', aside),
     ...namedLine('unknown', unknown),
     ...namedLine('temporary', temporary),
