@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { BaseBackup } from '../../src/retention/base-backup.ts';
 import { formatLsn } from '../../src/wal/lsn.ts';
 import { requireName, type SettingsParts, type TestCluster } from '../harness/cluster.ts';
-import { HOUR_MS, keyOf, Life, MEGABYTES_16, nameAt, SYSTEM, type Remains } from '../retention/life.ts';
+import { keyOf, Life, MEGABYTES_16, nameAt, SYSTEM, type Remains } from '../retention/life.ts';
 import { withChecksum } from '../retention/manifests.ts';
 import { call, makeCluster, push, type Said } from './in-process.ts';
 
@@ -71,12 +71,6 @@ export class PrunePlace {
     writeFileSync(manifest, manifestOf(backup, label));
     this.#age(manifest, backup.stoppedAt.getTime());
     return directory;
-  }
-
-  /** Makes a file that a life did not leave look old, or young. */
-  age(path: string, hours: number): void {
-    const time = new Date(Date.now() - hours * HOUR_MS);
-    utimesSync(path, time, time);
   }
 
   prune(...options: string[]): Promise<Said> {
