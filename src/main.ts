@@ -25,6 +25,7 @@ const STILL_WANTED_CHECK_MS = 500;
 /** How long a log that takes nothing may hold up the server's commands. */
 const STUCK_LOG_MS = 2_000;
 const RETRY_WRITE_MS = 5;
+const ERASE_LINE = '\r\x1b[K';
 
 const PROMOTION_STOPPED =
   'This standby is being promoted, and what the archive has and it has not would be lost: the server stops instead, and is a standby again at its next start. ' +
@@ -35,6 +36,7 @@ let lastDeadline: NodeJS.Timeout | undefined;
 let isWanted = (): boolean => true;
 let isOrphan = false;
 let onPromote: 'stop' | 'promote' = 'stop';
+let isProgressShown = false;
 
 process.exitCode = bugStatus(verb);
 process.on('uncaughtException', endByBug);
@@ -60,10 +62,25 @@ async function main(): Promise<void> {
 function io(): Io {
   return {
     out: (line) => {
+      clearProgress();
       write(1, `${line}\n`);
     },
     warn: (line) => {
+      clearProgress();
       write(2, `${speaker}: ${line}\n`);
+    },
+    progress: (line) => {
+      if (!process.stderr.isTTY) return;
+      write(2, `${ERASE_LINE}${line}`);
+      isProgressShown = true;
+    },
+    heedInterrupts: () => {
+      let isInterrupted = false;
+      const interrupt = (): void => {
+        isInterrupted = true;
+      };
+      process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+      return () => isInterrupted;
     },
     stillWanted: () => {
       isOrphan ||= !isWanted();
@@ -79,6 +96,11 @@ function io(): Io {
       onPromote = choice;
     },
   };
+}
+
+function clearProgress(): void {
+  if (isProgressShown) write(2, ERASE_LINE);
+  isProgressShown = false;
 }
 
 /**
@@ -126,6 +148,7 @@ function limitTo(ms: number): void {
 /** The one place where a failure is said, and where it becomes a status. */
 async function endByFailure(failure: Failure): Promise<never> {
   abandon();
+  clearProgress();
   write(2, `${speaker}: ${failure.message}\n`);
   const { status, hint } =
     verb === 'wal-fetch' ? await columnOf(failure) : { status: STATUS[failure.kind].push, hint: '' };
@@ -150,6 +173,7 @@ async function columnOf(failure: Failure): Promise<{ status: number; hint: strin
 function endByBug(error: unknown): never {
   try {
     abandon();
+    clearProgress();
     write(2, `${speaker}: bug: ${stackOf(error)}\n`);
     write(2, `${speaker}: hint: Please report this, with the lines above and what "walseal --version" prints.\n`);
   } finally {

@@ -34,11 +34,14 @@ const KIND_OF: Readonly<Record<StorageErrorKind, FailureKind>> = {
   configuration: 'usage',
 };
 
-/** What a store's error means for the exit status, said with the archive's name. Bugs pass through as they are. */
-export function asFailure(error: unknown, url: string): Failure {
+/**
+ * What a store's error means for the exit status, said with the archive's name, or that of what else lies there. Bugs
+ * pass through as they are.
+ */
+export function asFailure(error: unknown, url: string, what: 'archive' | 'base backups in' = 'archive'): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof StorageError) {
-    return new Failure(KIND_OF[error.kind], `archive ${url}: ${error.message}`, { hint: error.hint, cause: error });
+    return new Failure(KIND_OF[error.kind], `${what} ${url}: ${error.message}`, { hint: error.hint, cause: error });
   }
   throw error;
 }

@@ -1,8 +1,9 @@
 import { Command, CommanderError } from 'commander';
 
 import manifest from '../../package.json' with { type: 'json' };
-import { Failure, launchedVerb, type Outcome } from '../exit.ts';
+import { Failure, launchedVerb, type LaunchedVerb, type Outcome } from '../exit.ts';
 import type { Io } from './io.ts';
+import type { PruneOptions } from './prune/findings.ts';
 
 /** Runs any command line, as `run` in program.ts does, which knows the two that need no parsing. */
 export async function runLine(argv: readonly string[], io: Io): Promise<Outcome> {
@@ -11,10 +12,9 @@ export async function runLine(argv: readonly string[], io: Io): Promise<Outcome>
     outcome = result;
   };
   const [verb, ...rest] = argv;
-  const program =
-    verb === 'wal-push' ? walPush(io, settle) : verb === 'wal-fetch' ? walFetch(io, settle) : walseal(io, settle);
-  const own = program.name() === verb ? rest : argv;
   const launched = launchedVerb(verb);
+  const program = launched === undefined ? walseal(io, settle) : LAUNCHED[launched](io, settle);
+  const own = launched === undefined ? argv : rest;
   if (launched !== undefined && rest.length > 1 && rest.some((word) => ALONE.has(word))) {
     throw new Failure('usage', `${launched} takes --help and --version alone, or does its work`);
   }
@@ -98,6 +98,34 @@ function walFetch(io: Io, settle: Settle): Command {
   );
 }
 
+/** The launcher `wal-prune`, and `walseal prune`. */
+function prune(name: string, io: Io, settle: Settle): Command {
+  return command(name, io)
+    .description('Says which WAL no kept base backup needs any more, and why; with --apply it is deleted')
+    .option('--apply', 'delete what is planned; without it nothing is ever changed')
+    .option('--archive <url>', 'look at this archive only (default: all that are pushed to, each by itself)')
+    .option('--explain <name>', 'what becomes of one object or base backup, and why')
+    .option('--json', 'print the plan, and what became of it, as JSON (schema: docs/retention.md)')
+    .option(...CONFIG)
+    .option('--pgdata <dir>', 'data directory of the cluster (default: the current directory, where it is one)')
+    .option('--system-id <number>', 'system identifier of the cluster (default: the only one in the archive)')
+    .addHelpText('after', PRUNE_HELP)
+    .action(async (options: PruneOptions) => {
+      const module = await import('./prune.ts');
+      settle(await module.prune(options, io));
+    });
+}
+
+function walPrune(io: Io, settle: Settle): Command {
+  return prune('wal-prune', io, settle).version(manifest.version, '--version', 'print the version');
+}
+
+const LAUNCHED: Readonly<Record<LaunchedVerb, (io: Io, settle: Settle) => Command>> = {
+  'wal-push': walPush,
+  'wal-fetch': walFetch,
+  'wal-prune': walPrune,
+};
+
 function walseal(io: Io, settle: Settle): Command {
   const program = command('walseal', io)
     .version(manifest.version, '--version', 'print the version')
@@ -130,6 +158,7 @@ function walseal(io: Io, settle: Settle): Command {
         settle(await setAside(path, options, io));
       }),
   );
+  program.addCommand(prune('prune', io, settle));
   return program;
 }
 
@@ -183,6 +212,27 @@ Example, in the data directory, after wal-push ended with 73 or 65:
 The copy lies under <system id>/aside/<name>.<fingerprint> in each archive that refused it; nothing else changes,
 and a push of exactly this content ends with 0 from then on.`;
 
+const PRUNE_HELP = `
+Examples:
+  wal-prune                                        what would go, what stays, and for which backup
+  wal-prune --explain 000000010000000000000042     why one segment goes or stays; also a backup's label or path
+  wal-prune --apply                                delete it; prints a line for each archive, and warnings
+
+How it decides is told in docs/retention.md. It is to know where base backups lie ([[backups]]) and what is to be
+kept (keep_backups, keep_days), and it reads history files, for which an encrypted archive needs identity_file.
+
+Exit status:
+   0  all is in order; with --apply: what was to go is gone
+   1  looked, and something is wrong, which is told: no base backup can be restored, or a kept one, or the newest,
+      or one up to the end of a live timeline; or --apply was interrupted, or backups came or went meanwhile
+  64  bad usage or settings; several clusters and none chosen; an archive or a [[backups]] location that holds nothing
+  65  what is there contradicts itself or can't be read, a clock makes no sense: nothing is deleted
+  69  an archive or a location of backups can't be reached
+  70  a bug, or the program did not run
+  75  the archive's disk is read-only
+  77  access is denied, to delete or to read
+  78  no key here opens a history file`;
+
 const WALSEAL_HELP = `
 In postgresql.conf:
   archive_command = 'wal-push "%p"'
@@ -190,4 +240,5 @@ In postgresql.conf:
 
 Examples:
   walseal keygen --directory /etc/walseal
-  walseal set-aside pg_wal/000000010000000000000042`;
+  walseal set-aside pg_wal/000000010000000000000042
+  walseal prune`;

@@ -12,6 +12,8 @@ export interface Catalogue {
   readonly backups: readonly BaseBackup[];
   /** All else, by path. */
   readonly others: readonly Other[];
+  /** As `listManifests` gives them. */
+  readonly manifests: readonly string[];
 }
 
 /** Something in a location that is no backup to count on. */
@@ -77,7 +79,21 @@ export async function readCatalogue(
     1,
     read,
   );
-  return { backups: backups.sort(byPath), others: others.sort(byPath) };
+  return { backups: backups.sort(byPath), others: others.sort(byPath), manifests: manifests.map(fingerprintOf) };
+}
+
+/**
+ * All manifests in a location, a line each: two lists are the same where no backup has come, gone or changed between.
+ * Errors: as `readCatalogue`.
+ */
+export async function listManifests(storage: Storage, deadline: Deadline): Promise<readonly string[]> {
+  const survey = new Survey(storage.url);
+  for await (const page of storage.list('', {}, deadline)) for (const object of page) survey.add(object);
+  return survey.manifests().map(fingerprintOf);
+}
+
+function fingerprintOf({ directory, size, modified }: ManifestFound): string {
+  return `${directory}/backup_manifest (${size} bytes, ${modified.toISOString()})`;
 }
 
 async function unreadableReason(read: () => Promise<void>): Promise<string | undefined> {

@@ -46,11 +46,7 @@ const DAY_MS = 86_400_000;
  * without a policy, and for a pin that matches nothing; `invalid` where no backup is restorable.
  */
 export function choose(assessment: Assessment, policy: Policy, now: Date): Choice {
-  if (policy.keepBackups === undefined && policy.keepDays === undefined) {
-    throw new Failure('usage', 'no policy says what is to be kept', {
-      hint: 'Say keep_backups = 2, or keep_days = 14, or both, above the first table of the settings.',
-    });
-  }
+  requirePolicy(policy);
   const restorable = assessment.backups.filter(({ problems }) => problems.length === 0);
   if (restorable.length === 0) throw noneRestorable(assessment);
   const reasons = new Reasons();
@@ -66,6 +62,14 @@ export function choose(assessment: Assessment, policy: Policy, now: Date): Choic
   keepIncrementals(restorable, assessment, reasons);
   keepPinned(policy.keep, assessment, reasons);
   return { kept: reasons.inOrder(assessment.backups), parents: parentsOf(reasons, assessment), live };
+}
+
+/** Errors: Failure `usage` where nothing says how much is to be kept. */
+export function requirePolicy({ keepBackups, keepDays }: Pick<Policy, 'keepBackups' | 'keepDays'>): void {
+  if (keepBackups !== undefined || keepDays !== undefined) return;
+  throw new Failure('usage', 'no policy says what is to be kept', {
+    hint: 'Say keep_backups = 2, or keep_days = 14, or both, above the first table of the settings.',
+  });
 }
 
 class Reasons {
@@ -176,7 +180,7 @@ function keepIncrementals(restorable: readonly AssessedBackup[], { chains }: Ass
 /** Pinned backups are kept also where they can't be restored: the operator may know how. */
 function keepPinned(patterns: readonly string[], { backups }: Assessment, reasons: Reasons): void {
   for (const pattern of patterns) {
-    const pinned = backups.filter(({ backup }) => isPinned(backup, pattern));
+    const pinned = backups.filter(({ backup }) => isNamed(backup, pattern));
     if (pinned.length === 0) {
       throw new Failure('usage', `keep = "${pattern}" matches no backup`, {
         hint: 'It is compared with labels, with whole paths, and with the last part of a path. Correct it, or take it out of the settings.',
@@ -186,7 +190,8 @@ function keepPinned(patterns: readonly string[], { backups }: Assessment, reason
   }
 }
 
-function isPinned({ label, path }: BaseBackup, pattern: string): boolean {
+/** Whether a pattern means this backup: its label, its path, or the last part of that. */
+export function isNamed({ label, path }: BaseBackup, pattern: string): boolean {
   return [label, path, path.split('/').at(-1) ?? path].some((text) => matches(pattern, text));
 }
 

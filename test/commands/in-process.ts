@@ -29,7 +29,10 @@ export function makeCluster(options: ClusterOptions = {}): TestCluster {
 }
 
 /** Runs a command line in this process: for what a command decides, not for how a process ends. A bug is thrown. */
-export async function call(argv: readonly string[], options: { stillWanted?: () => boolean } = {}): Promise<Said> {
+export async function call(
+  argv: readonly string[],
+  options: { stillWanted?: () => boolean; isInterrupted?: () => boolean } = {},
+): Promise<Said> {
   const out: string[] = [];
   const warnings: string[] = [];
   const said = (status: number, failure = ''): Said => ({
@@ -43,6 +46,8 @@ export async function call(argv: readonly string[], options: { stillWanted?: () 
     const outcome = await run(argv, {
       out: (line) => out.push(line),
       warn: (line) => warnings.push(line),
+      progress: () => undefined,
+      heedInterrupts: () => options.isInterrupted ?? (() => false),
       stillWanted: options.stillWanted ?? (() => true),
       onAbandon: () => undefined,
       endsWithin: () => undefined,

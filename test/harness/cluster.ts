@@ -216,7 +216,7 @@ export class TestCluster {
 
   /** Runs a command as the server does, with an environment of its own. */
   async run(
-    command: 'wal-push' | 'wal-fetch' | 'walseal',
+    command: 'wal-push' | 'wal-fetch' | 'wal-prune' | 'walseal',
     args: readonly string[],
     options: RunOptions = {},
   ): Promise<Ended> {

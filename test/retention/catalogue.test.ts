@@ -166,7 +166,7 @@ describe('what is no backup is named, and never an error', () => {
   });
 
   test('an empty location', async () => {
-    expect(await read(new Location())).toEqual({ backups: [], others: [] });
+    expect(await read(new Location())).toEqual({ backups: [], others: [], manifests: [] });
   });
 
   test('a manifest that is wrong, vanishes, or lies too deep', async () => {

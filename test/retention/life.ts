@@ -42,6 +42,8 @@ export interface Remains {
   readonly histories: ReadonlyMap<number, string>;
   readonly backups: readonly BaseBackup[];
   readonly backupHistories: readonly HistoryOfBackup[];
+  /** What the backup history files say, by name. */
+  readonly texts: ReadonlyMap<string, string>;
   readonly nowMs: number;
 }
 
@@ -60,6 +62,7 @@ export class Life {
   readonly #histories = new Map<number, string>();
   readonly #backups: BaseBackup[] = [];
   readonly #backupHistories: HistoryOfBackup[] = [];
+  readonly #texts = new Map<string, string>();
   readonly #written = new Map<string, number>();
   #nowMs = BEGAN;
 
@@ -206,6 +209,7 @@ export class Life {
       `STOP TIMELINE: ${stop.timeline}`,
       '',
     ].join('\n');
+    this.#texts.set(name, text);
     this.#backupHistories.push({ name, history: parseBackupHistory(text) });
   }
 
@@ -234,6 +238,7 @@ export class Life {
       histories: this.#histories,
       backups: this.#backups,
       backupHistories: this.#backupHistories,
+      texts: this.#texts,
       nowMs: this.#nowMs,
     };
   }
