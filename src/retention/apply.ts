@@ -35,7 +35,9 @@ export interface Applied {
    * there. `unverified`: it said so, and could not be asked again.
    */
   readonly is: 'done' | 'changed' | 'interrupted' | 'failed' | 'remaining' | 'unverified';
-  /** Gone; where it could not be verified: what the store said. */
+  /** Whether the archive was listed again: else `deleted` is what the store has said. */
+  readonly isVerified: boolean;
+  /** What is gone. */
   readonly deleted: Amount;
   /** Of what was to go. */
   readonly left: Amount;
@@ -52,10 +54,10 @@ export interface Applied {
  */
 export async function applyPlan(storage: Storage, plan: Plan, applying: Applying): Promise<Applied> {
   const all = sum(plan.deletes);
-  if (all.count === 0) return { is: 'done', deleted: NOTHING, left: NOTHING };
-  if (applying.isInterrupted()) return { is: 'interrupted', deleted: NOTHING, left: all };
+  if (all.count === 0) return { is: 'done', isVerified: true, deleted: NOTHING, left: NOTHING };
+  if (applying.isInterrupted()) return { is: 'interrupted', isVerified: true, deleted: NOTHING, left: all };
   const change = await applying.recheck();
-  if (change !== undefined) return { is: 'changed', deleted: NOTHING, left: all, change };
+  if (change !== undefined) return { is: 'changed', isVerified: true, deleted: NOTHING, left: all, change };
   const tried = await deleteAll(storage, plan, all.count, applying);
   return verify(storage, plan, all, tried, applying.deadline);
 }
@@ -112,11 +114,11 @@ async function verify(storage: Storage, plan: Plan, all: Amount, tried: Tried, d
     const now = await takeInventory(pages, { systemId, segmentSize });
     const deleted = amount(plan, tried.count, ({ name }) => !isIn(now, name));
     const is = tried.end === 'done' && deleted.count < all.count ? 'remaining' : tried.end;
-    return { is, deleted, left: minus(all, deleted), ...(tried.error && { error: tried.error }) };
+    return { is, isVerified: true, deleted, left: minus(all, deleted), ...(tried.error && { error: tried.error }) };
   } catch (error) {
     const deleted = amount(plan, tried.confirmed, () => true);
     const is = tried.end === 'done' ? 'unverified' : tried.end;
-    return { is, deleted, left: minus(all, deleted), error: tried.error ?? understood(error) };
+    return { is, isVerified: false, deleted, left: minus(all, deleted), error: tried.error ?? understood(error) };
   }
 }
 

@@ -100,6 +100,21 @@ test('where it can not be listed again, it is said that the store alone says so'
   expect(place.names()).toEqual(LEFT);
 });
 
+test('a deletion that hangs ends with the deadline, and what was not seen is not claimed', async () => {
+  const place = await made();
+  place.settings({ top: `${TOP}\ndeadline = "300ms"` });
+  const { archive } = place.cluster;
+  standIn(
+    `file://${archive}`,
+    new FaultyStorage(directoryStore(archive), ['none', 'none', 'none', 'none', 'late-hang']),
+  );
+  const said = await place.prune('--apply');
+  expect(said.status).toBe(69);
+  expect(said.failure).toContain('prune received nothing for 300 ms');
+  expect(said.out).toMatch(/: 0 objects of 0 bytes deleted, as the store says: .*; 12 objects of \S+ kB may be left$/m);
+  expect(place.names()).toEqual(LEFT);
+});
+
 test('requests that fail for a moment, or whose answers are lost, change nothing', async () => {
   for (let seed = 1; seed <= 8; seed += 1) {
     const place = await made();

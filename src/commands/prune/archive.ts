@@ -44,10 +44,8 @@ export interface Stock {
 export async function takeStock(archive: Archive, backups: readonly BaseBackup[], ground: Ground): Promise<Stock> {
   const { deadline } = ground;
   const systemId = await clusterOf(archive, backups, ground);
-  const known = [
-    ...ground.sizes,
-    ...evidenceOfBackups(backups.filter((backup) => backup.systemId === (systemId ?? backup.systemId))),
-  ];
+  const ours = backups.filter((backup) => [undefined, systemId ?? backup.systemId].includes(backup.systemId));
+  const known = [...ground.sizes, ...evidenceOfBackups(ours)];
   const early = isEnough(known) ? undefined : await readEarly(archive, systemId, ground);
   const size = decideSegmentSize([...known, ...(early ?? []).map(evidenceOf)]);
   const inventory = await listed(archive, systemId, size, deadline);

@@ -127,9 +127,10 @@ function namedOf({ count, bytes, first }: NamedKeys): object {
   return { count, bytes, first };
 }
 
-function resultOf({ is, deleted, left, change, error }: Applied): object {
+function resultOf({ is, isVerified, deleted, left, change, error }: Applied): object {
   return {
     status: is,
+    isVerified,
     deleted: amountOf(deleted),
     left: amountOf(left),
     ...(change !== undefined && { change }),

@@ -201,10 +201,11 @@ function namedLine(what: string, { count, bytes, first }: NamedKeys): string[] {
 }
 
 /** After `--apply`: short, as timers run it. */
-function outcome(url: string, plan: Plan, { is, deleted, left }: Applied): string[] {
+function outcome(url: string, plan: Plan, { isVerified, deleted, left }: Applied): string[] {
   if (plan.deletes.length === 0) return [`archive ${url}: nothing to delete`];
-  const unseen = is === 'unverified' ? ', as the store says: it could not be listed again' : '';
-  const rest = left.count === 0 ? '' : `; ${counted(left.count, 'object')} of ${formatBytes(left.bytes)} left`;
+  const unseen = isVerified ? '' : ', as the store says: it could not be listed again';
+  const stay = isVerified ? 'left' : 'may be left';
+  const rest = left.count === 0 ? '' : `; ${counted(left.count, 'object')} of ${formatBytes(left.bytes)} ${stay}`;
   const lines = [
     `archive ${url}: ${counted(deleted.count, 'object')} of ${formatBytes(deleted.bytes)} deleted${unseen}${rest}`,
   ];
