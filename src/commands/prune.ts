@@ -6,6 +6,7 @@ import { loadOpenKeys } from '../archive/keyring.ts';
 import { requireSystemId } from '../archive/systems.ts';
 import { Failure, type Outcome } from '../exit.ts';
 import { applyPlan } from '../retention/apply.ts';
+import type { BaseBackup } from '../retention/base-backup.ts';
 import { planPrune } from '../retention/plan.ts';
 import { requirePolicy } from '../retention/policy.ts';
 import { changeOfHistories, lacksWal } from '../retention/recheck.ts';
@@ -54,13 +55,14 @@ export async function prune(options: PruneOptions, io: Io): Promise<Outcome> {
   try {
     const ground = { ...cluster, vouchedLabels, keys, deadline };
     const at = new Date();
-    const { catalogues, stocks } = await look(archives, locations, ground, io);
+    const sight = await look(archives, locations, ground, io);
+    const { catalogues } = sight;
+    const planned = await planAll(sight, locations, ground, settings, at);
     const findings: Finding[] = [];
     let heeded: (() => boolean) | undefined;
     // Before anything is deleted, an interrupt may end the process as it likes.
     const heed = (): (() => boolean) => (heeded ??= io.heedInterrupts());
-    for (const stock of stocks) {
-      const finding = 'failure' in stock ? failed(stock) : await plan(stock, catalogues, ground, settings, at);
+    for (const finding of planned) {
       findings.push(options.apply === true ? await carryOut(finding, catalogues, deadline, io, heed) : finding);
     }
     const all = { at, options, catalogues, findings, passedOver };
@@ -102,13 +104,20 @@ interface Unreadable {
   readonly failure: Failure;
 }
 
+interface Sight {
+  readonly catalogues: Catalogues;
+  readonly stocks: readonly (Stock | Unreadable)[];
+  /** Whether an archive lacks some of the WAL that the backup needs. */
+  readonly isShort: (backup: BaseBackup) => boolean;
+}
+
 /** Reads what is there: the backups first, so that the WAL of each that is known is listed. */
 async function look(
   archives: readonly Archive[],
   locations: readonly Storage[],
   ground: Ground,
   io: Io,
-): Promise<{ catalogues: Catalogues; stocks: (Stock | Unreadable)[] }> {
+): Promise<Sight> {
   io.progress('reading base backups');
   let catalogues = await readLocations(locations, ground.deadline, () => false);
   const stocks: (Stock | Unreadable)[] = [];
@@ -119,14 +128,45 @@ async function look(
     );
   }
   const inventories = stocks.flatMap((stock) => ('inventory' in stock ? [stock.inventory] : []));
-  const isShort = (backup: Parameters<typeof lacksWal>[0]): boolean =>
-    inventories.some((inventory) => lacksWal(backup, inventory));
+  const isShort = (backup: BaseBackup): boolean => inventories.some((inventory) => lacksWal(backup, inventory));
   // Reading a pg_wal.tar takes long, and is worth it only where the archive lacks what may be in it.
   if (allBackups(catalogues).some(isShort)) {
     io.progress('reading the WAL in base backups');
     catalogues = await readLocations(locations, ground.deadline, isShort);
   }
-  return { catalogues, stocks };
+  return { catalogues, stocks, isShort };
+}
+
+/**
+ * Plans for every archive. Whether a backup without the WAL that goes is lost depends on what it brings itself, so that
+ * is read too before anybody is told to delete the backup.
+ */
+async function planAll(
+  { catalogues, stocks, isShort }: Sight,
+  locations: readonly Storage[],
+  ground: Ground,
+  settings: Settings,
+  at: Date,
+): Promise<Finding[]> {
+  const planEach = async (by: Catalogues): Promise<Finding[]> => {
+    const findings: Finding[] = [];
+    for (const stock of stocks) {
+      findings.push('failure' in stock ? failed(stock) : await plan(stock, by, ground, settings, at));
+    }
+    return findings;
+  };
+  const findings = await planEach(catalogues);
+  const lost = new Set(findings.flatMap(lostBackups));
+  if (lost.size === 0) return findings;
+  const all = await readLocations(locations, ground.deadline, (backup) => isShort(backup) || lost.has(backup.path));
+  const bringSome = allBackups(all).some(({ path, ownWal }) => lost.has(path) && ownWal.size > 0);
+  return bringSome ? planEach(all) : findings;
+}
+
+/** Paths of those that the plan takes the WAL from. */
+function lostBackups(finding: Finding): string[] {
+  if (finding.is !== 'planned') return [];
+  return finding.plan.givenUp.filter(({ becomes }) => becomes === 'lost').map(({ assessed }) => assessed.backup.path);
 }
 
 async function plan(

@@ -31,7 +31,8 @@ export interface GivenUpBackup {
   readonly assessed: AssessedBackup;
   /**
    * `as-before`: it loses nothing, as others need the same WAL. `shorter`: it stays consistent by the WAL that it
-   * brings itself, but what follows is not whole any more: restore it with recovery_target = 'immediate' only.
+   * brings itself, but what follows is not whole any more: restore it with recovery_target = 'immediate' only
+   * (and, from 15 on, with recovery_prefetch = off: the server would look ahead, and wal-fetch stop it at the gap).
    * `lost`: it can't be restored from this archive any more. `not-restorable`: it could not be before.
    */
   readonly becomes: 'as-before' | 'shorter' | 'lost' | 'not-restorable';

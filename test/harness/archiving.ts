@@ -21,8 +21,9 @@ async function stage(): Promise<string> {
   return directory;
 }
 
+type Program = 'wal-push' | 'wal-fetch' | 'wal-prune' | 'walseal';
 type Value = string | number | boolean | readonly string[];
-type Table = Readonly<Record<string, Value>>;
+export type Table = Readonly<Record<string, Value>>;
 
 export interface HostOptions {
   /** Credentials, for archives in the clouds' stores. */
@@ -30,6 +31,8 @@ export interface HostOptions {
   /** The archives, as tables of the settings file; `url` may be a plain directory. Default: all of the site. */
   readonly archives?: readonly (Table & { readonly url: string })[];
   readonly top?: Table;
+  /** Where base backups lie, as tables of the settings file. */
+  readonly backups?: readonly Table[];
   readonly fetch?: Table;
   readonly encryption?: Table | 'none';
   readonly signing?: Table;
@@ -103,6 +106,7 @@ export class Host {
       [
         encryption === 'none' ? table({ ...options.top, encryption }) : table(options.top ?? {}),
         ...archives.map((archive) => `[[archive]]\n${table({ ...archive, url: urlOf(archive.url) })}`),
+        ...(options.backups ?? []).map((location) => `[[backups]]\n${table(location)}`),
         `[fetch]\n${table(options.fetch ?? {})}`,
         encryption === 'none' ? '' : `[encryption]\n${table(encryption)}`,
         `[signing]\n${table(options.signing ?? { key_file: site.signingKeyFile, trusted: [] })}`,
@@ -128,9 +132,9 @@ export class Host {
     return { ...this.archiving, restore_command: this.restoreCommand, recovery_target_action: 'promote' };
   }
 
-  /** Runs `wal-push`, `wal-fetch` or `walseal` as an operator does: as the server's user, in the data directory. */
-  run(program: 'wal-push' | 'wal-fetch' | 'walseal', args: readonly string[], dataDirectory: string): Promise<Ran> {
-    return runAsServer(join(this.#programs, program), args, { cwd: dataDirectory, env: this.env });
+  /** Runs a program as an operator does: as the server's user, in the data directory, or anywhere. */
+  run(program: Program, args: readonly string[], directory = '/'): Promise<Ran> {
+    return runAsServer(join(this.#programs, program), args, { cwd: directory, env: this.env });
   }
 }
 

@@ -1,0 +1,3 @@
+import { describePruning } from './pruning.ts';
+
+describePruning('s3', 18);
