@@ -13,6 +13,7 @@ import { buildConnectingProgram, buildEmptyProgram, prepare, type Bench } from '
 const CHECKOUT = join(import.meta.dirname, '..');
 
 const HELP = `Usage: scripts/bench [--rounds N] [--json]
+       scripts/bench prune [--help]
 
 Measures, in turns and in one run, on a 16 MB segment that a pgbench-like load on a real PostgreSQL 18 wrote:
   push    wal-push, alone, level 3, encrypted and signed   against   zstd -3 into a file, with fsync
