@@ -157,6 +157,14 @@ test('no test is kept from running, or runs alone', () => {
   expect(marks).toEqual([]);
 });
 
+test('a test of the fast tier that stands in for a module begins with none loaded, as files share what they load', () => {
+  const isFast = ({ path }: Source): boolean => /^test\/(?!.*\.(server|long)\.test\.ts$).*\.test\.ts$/.test(path);
+  const says = ({ tree }: Source, call: string): boolean =>
+    [...nodesBelow(tree)].some((node) => ts.isPropertyAccessExpression(node) && node.getText(tree) === call);
+  const guilty = ALL.filter((source) => isFast(source) && says(source, 'vi.mock') && !says(source, 'vi.resetModules'));
+  expect(guilty.map(({ path }) => path)).toEqual([]);
+});
+
 test('packages are named by their exact version, and the lock by no address', () => {
   const manifest = JSON.parse(read('package.json')) as Record<
     'dependencies' | 'devDependencies',

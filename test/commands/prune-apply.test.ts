@@ -13,6 +13,10 @@ import { call, standIn } from './in-process.ts';
 import { GOING, LEFT, PrunePlace, SEGMENT, threeBackups, TOP } from './prune-place.ts';
 import { Differing, directoryStore } from './stores.ts';
 
+// Files share what they load: what the ones before loaded knows nothing of the stand-ins.
+vi.hoisted(() => {
+  vi.resetModules();
+});
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
   return { connect: connecting(connect) };

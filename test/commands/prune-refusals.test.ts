@@ -14,6 +14,10 @@ import { Differing, directoryStore, Failing } from './stores.ts';
 import type { Deadline } from '../../src/storage/deadline.ts';
 import type { ListedObject, ListOptions } from '../../src/storage/storage.ts';
 
+// Files share what they load: what the ones before loaded knows nothing of the stand-ins.
+vi.hoisted(() => {
+  vi.resetModules();
+});
 vi.mock(import('../../src/storage/connect.ts'), async (original) => {
   const [{ connect }, { connecting }] = await Promise.all([original(), import('./in-process.ts')]);
   return { connect: connecting(connect) };
