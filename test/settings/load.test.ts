@@ -35,6 +35,7 @@ test('the least settings, and every default', async () => {
     signing: {},
     compression: { level: 3 },
     backups: [],
+    agent: { enabled: true, memory: 256 * 1024 * 1024 },
   });
 });
 
@@ -81,7 +82,11 @@ url = "file:///backups/base/"
 [[backups]]
 history_files = "nightly*"
 [agent]
+enabled = false
 socket = "/run/walseal.sock"
+workers = 3
+memory = "512MB"
+bandwidth = "20MB"
 `);
   const directory = dirname(settings.path);
   expect(settings).toEqual({
@@ -118,7 +123,13 @@ socket = "/run/walseal.sock"
       { kind: 'location', url: 'file:///backups/base', scheme: 'file' },
       { kind: 'vouched', historyFiles: 'nightly*' },
     ],
-    agentSocket: '/run/walseal.sock',
+    agent: {
+      enabled: false,
+      socket: '/run/walseal.sock',
+      workers: 3,
+      memory: 512 * 1024 * 1024,
+      bandwidth: 20 * 1024 * 1024,
+    },
   });
 });
 
