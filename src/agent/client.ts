@@ -57,6 +57,9 @@ function mayNameAgent(text: string): boolean {
   return text.includes('agent') || text.includes('\\');
 }
 
+/** It may live still, so none is started in its place. */
+const SILENT: Answer = { is: 'yours', why: 'the agent is silent' };
+
 /** Sends the request, and waits for the answer for as long as there are signs of life. */
 function exchange(socket: string, request: string, onSign: () => void): Promise<Answer | undefined> {
   return new Promise((resolve) => {
@@ -69,7 +72,7 @@ function exchange(socket: string, request: string, onSign: () => void): Promise<
     };
     const listen = (): void => {
       clearTimeout(silence);
-      silence = setTimeout(settle, SILENCE_MS, undefined);
+      silence = setTimeout(settle, SILENCE_MS, SILENT);
     };
     const wire = openWire(socket, request, {
       text: (piece) => {

@@ -16,19 +16,17 @@ export interface AgentCommandOptions {
   readonly onDemand?: boolean;
 }
 
-/** Below everything that a database does. The kernel derives the priority of reads and writes from it (ioprio_set(2)). */
-const NICE = 10;
 /** When memory runs out, the kernel is to end this process, and nothing else. */
 const FIRST_TO_GO = '1000';
 
 /** `walseal agent`: works ahead for the server of a data directory, until a signal, or until it is of no use any more. */
 export async function agent(options: AgentCommandOptions, io: Io): Promise<Outcome> {
   const isInterrupted = io.heedInterrupts();
-  setPriority(NICE);
   writeFileSync('/proc/self/oom_score_adj', FIRST_TO_GO);
   const dataDirectory = resolve(options.pgdata ?? '.');
   const self = describe(dataDirectory, options.config);
   const settings = await loadSettings(options.config, process.env);
+  setPriority(settings.agent.nice);
   makeSocketDirectory();
   const socket = socketPath(settings.agent.socket, self.dataDirectory);
   if (socket === undefined) throw unsafe(settings.agent.socket);

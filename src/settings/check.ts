@@ -175,11 +175,12 @@ function readSigning(raw: unknown, directory: string, problems: Problems): Signi
 function readAgent(raw: unknown, directory: string, problems: Problems): AgentSettings | undefined {
   const table = readTable('agent', raw, problems);
   if (table === undefined) return undefined;
-  const { enabled, workers, memory, bandwidth } = table;
+  const { enabled, workers, memory, bandwidth, nice } = table;
   const socket = table.socket && keyPath('socket', table.socket, directory, problems);
   return {
     enabled,
     memory,
+    nice,
     ...(socket && { socket }),
     ...(workers !== undefined && { workers }),
     ...(bandwidth !== undefined && { bandwidth }),

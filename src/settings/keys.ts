@@ -70,6 +70,7 @@ const AGENT = v.object({
   workers: v.optional(wholeNumber(1, 64)),
   memory: v.optional(bytes('64MB', '64GB'), '256MB'),
   bandwidth: v.optional(bytes('64kB', '64GB')),
+  nice: v.optional(wholeNumber(0, 19), 5),
 });
 
 /** The tables, by their names in the file. Those of `LISTS` are written with two pairs of brackets. */

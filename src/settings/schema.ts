@@ -43,6 +43,8 @@ export interface AgentSettings {
   readonly memory: number;
   /** Bytes a second to each archive; undefined: no limit. */
   readonly bandwidth?: number;
+  /** Of the process, as nice(1) counts; the kernel derives the priority of its I/O from it (ioprio_set(2)). */
+  readonly nice: number;
 }
 
 export interface FetchSettings {

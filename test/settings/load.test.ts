@@ -35,7 +35,7 @@ test('the least settings, and every default', async () => {
     signing: {},
     compression: { level: 3 },
     backups: [],
-    agent: { enabled: true, memory: 256 * 1024 * 1024 },
+    agent: { enabled: true, memory: 256 * 1024 * 1024, nice: 5 },
   });
 });
 
@@ -87,6 +87,7 @@ socket = "/run/walseal.sock"
 workers = 3
 memory = "512MB"
 bandwidth = "20MB"
+nice = 0
 `);
   const directory = dirname(settings.path);
   expect(settings).toEqual({
@@ -129,6 +130,7 @@ bandwidth = "20MB"
       workers: 3,
       memory: 512 * 1024 * 1024,
       bandwidth: 20 * 1024 * 1024,
+      nice: 0,
     },
   });
 });
