@@ -67,8 +67,9 @@ function exchange(socket: string, request: string, onSign: () => void): Promise<
     let silence: NodeJS.Timeout | undefined;
     const settle = (answer: Answer | undefined): void => {
       clearTimeout(silence);
-      wire.close();
+      // To close is an end, too; what came first counts.
       resolve(answer);
+      wire.close();
     };
     const listen = (): void => {
       clearTimeout(silence);

@@ -63,7 +63,7 @@ export function identifyFile(path: string): FileId {
   return toFileId(statSync(path, { bigint: true }));
 }
 
-export function toFileId({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileId {
+function toFileId({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileId {
   return { dev: String(dev), ino: String(ino), size: String(size), mtime: String(mtimeNs), ctime: String(ctimeNs) };
 }
 

@@ -1,7 +1,6 @@
 import { renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-import { Failure } from '../exit.ts';
 import { AT_WORK, parseRequest, REQUEST_MAX_BYTES, SIGN_OF_LIFE_MS, type Answer, type Request } from './message.ts';
 
 /** How long a socket that is there may take to show whether somebody listens. */
@@ -93,12 +92,6 @@ export class AgentServer {
       clearInterval(signs);
     }
   }
-}
-
-/** A failure as whoever asked reports it. */
-export function asAnswer(error: unknown): Answer {
-  if (!(error instanceof Failure)) throw error;
-  return { is: 'failed', kind: error.kind, message: error.message, hint: error.hint, warnings: [] };
 }
 
 function inodeOf(path: string): bigint | undefined {

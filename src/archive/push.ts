@@ -32,7 +32,7 @@ export interface PushContext {
   readonly keys: PushKeys;
   readonly archives: readonly Archive[];
   /** The history files in pg_wal, as they are now. */
-  histories(): Promise<readonly { name: string; entries: readonly HistoryEntry[] }[]>;
+  readonly histories: () => Promise<readonly { name: string; entries: readonly HistoryEntry[] }[]>;
 }
 
 /** How a push among others waits for these; one that is alone waits for nobody. */
