@@ -146,15 +146,21 @@ describe('besides the policy', () => {
     const life = new Life(1);
     life.write(0, 3n * SEGMENT);
     life.promote(0);
+    life.write(0, 2n * SEGMENT);
+    life.promote(0);
     life.write(1, 2n * SEGMENT);
     life.backup(1, PRIMARY);
     life.wait(48);
     life.write(1, SEGMENT);
-    const plan = await prune(life.remains(), LEAST);
-    expect(fate(plan, '0000000100000000000000FD.partial')).toBe('goes');
-    expect(
-      fate(await prune(life.remains(), { ...LEAST, keepWalMs: 3 * DAY_MS }), '0000000100000000000000FD.partial'),
-    ).toBe('stays');
+    const remains = life.remains();
+    const plan = await prune(remains, LEAST);
+    const partials = [...remains.objects.keys()].filter((name) => name.endsWith('.partial'));
+    expect(partials.map((name) => [name, fate(plan, name)])).toEqual([
+      ['0000000100000000000000FD.partial', 'goes'],
+      ['0000000100000000000000FF.partial', 'stays'],
+    ]);
+    const careful = await prune(remains, { ...LEAST, keepWalMs: 3 * DAY_MS });
+    expect(partials.map((name) => fate(careful, name))).toEqual(['stays', 'stays']);
   });
 });
 
@@ -178,6 +184,70 @@ describe('timelines', () => {
     const careful = await prune(life.remains(), { ...LEAST, strayAfterMs: 30 * DAY_MS });
     expect(kept(careful)).toEqual(['1', '2']);
     expect(gone(careful)).toEqual([]);
+  });
+
+  test('the newest segment of an abandoned branch stays, and what else has its name or lies behind it', async () => {
+    const life = new Life(1);
+    life.write(0, 3n * SEGMENT);
+    life.promote(0);
+    life.write(1, 2n * SEGMENT);
+    life.wait(240);
+    life.backup(1, PRIMARY);
+    life.wait(48);
+    life.write(1, SEGMENT);
+    const plan = await prune(life.remains(), LEAST);
+    const reason =
+      'the newest segment of timeline 1, or behind it: it stays so that a recovery onto this timeline stops before it, ' +
+      'where WAL is missing, instead of opening short';
+    expect(gone(plan).filter((name) => name.startsWith('00000001'))).toEqual([
+      '0000000100000000000000FA',
+      '0000000100000000000000FB',
+    ]);
+    expect(plan.keeps[0]).toMatchObject({
+      timeline: 1,
+      first: '0000000100000000000000FC',
+      last: '0000000100000000000000FD',
+      count: 2,
+      because: ['newest'],
+      reason,
+    });
+    for (const name of ['0000000100000000000000FC', '0000000100000000000000FD.partial'])
+      expect(explain(plan, name)).toEqual({ fate: 'stays', because: ['newest'], reasons: [reason] });
+    expect(plan.deletes[0]?.reason).toBe('no kept backup leads to timeline 1, and nothing of it is young');
+  });
+
+  test('a timeline of one segment loses nothing', async () => {
+    const life = new Life(1);
+    life.backup(0, PRIMARY);
+    life.promote(0);
+    life.write(1, SEGMENT);
+    life.wait(240);
+    life.write(0, SEGMENT);
+    life.backup(0, PRIMARY);
+    const remains = life.remains();
+    const ofSecond = [...remains.objects.keys()].filter((name) => /^00000002.{16}$/.test(name));
+    expect(ofSecond).toHaveLength(1);
+    expect(gone(await prune(remains, LEAST)).filter((name) => name.startsWith('00000002'))).toEqual([]);
+  });
+
+  test('a pinned backup that starts behind all that is there of its timeline does not take the newest segment', async () => {
+    const life = new Life(1);
+    life.write(0, 3n * SEGMENT);
+    life.promote(0);
+    life.write(0, SEGMENT);
+    life.backup(0, STANDBY);
+    life.write(1, SEGMENT);
+    life.wait(240);
+    life.backup(1, PRIMARY);
+    const remains = life.remains();
+    remains.objects.delete('0000000100000000000000FE');
+    const plan = await prune(remains, { ...LEAST, keep: ['standby 1'] });
+    expect(kept(plan)).toEqual(['1', '2']);
+    expect(gone(plan).filter((name) => name.startsWith('00000001'))).toEqual([
+      '0000000100000000000000FA',
+      '0000000100000000000000FB',
+      '0000000100000000000000FC',
+    ]);
   });
 
   test('the oldest kept backup keeps every branch that forked behind it', async () => {
@@ -274,7 +344,7 @@ describe('timelines', () => {
     const life = new Life(1);
     life.write(0, 4n * SEGMENT);
     life.recover(0, 2n * SEGMENT, false);
-    life.write(1, 2n * SEGMENT);
+    life.write(1, 3n * SEGMENT);
     life.wait(48);
     life.write(0, 2n * SEGMENT);
     life.backup(0, PRIMARY);
@@ -299,6 +369,34 @@ describe('what is given up', () => {
     const remains = life.remains();
     remains.objects.delete('0000000100000000000000FA');
     expect(givenUp(await prune(remains, LEAST))).toEqual({ 1: 'not-restorable', 2: 'shorter' });
+  });
+
+  test('brings its own WAL, and what follows went before: the next plan shows the gap, and does not call it as before', async () => {
+    const life = new Life(1);
+    life.backup(0, { ...STANDBY, brings: true });
+    life.write(0, 4n * SEGMENT);
+    life.recover(0, 2n * SEGMENT, false);
+    life.wait(48);
+    life.write(1, SEGMENT);
+    life.backup(1, PRIMARY);
+    const remains = life.remains();
+    const plan = await prune(remains, LEAST);
+    expect(givenUp(plan)).toEqual({ 1: 'shorter' });
+    for (const name of gone(plan)) remains.objects.delete(name);
+    const next = await prune(remains, LEAST);
+    expect(givenUp(next)).toEqual({ 1: 'already-short' });
+    expect(gone(next)).toEqual([]);
+    const [missing, newest] = ['0000000100000000000000FC', '0000000100000000000000FE'];
+    expect(next.givenUp[0]?.assessed.windows).toMatchObject([
+      { timeline: 1, gap: { missing, next: newest } },
+      { timeline: 2, gap: { missing } },
+    ]);
+  });
+
+  test('loses nothing where others need the same WAL, and there is no gap in it', async () => {
+    const life = threeBackups();
+    const plan = await prune(life.remains(), { ...LEAST, keepWalMs: 40 * DAY_MS });
+    expect(givenUp(plan)).toEqual({ 1: 'as-before', 2: 'as-before' });
   });
 
   test('a missing parent, and one that is broken itself', async () => {

@@ -52,6 +52,7 @@ const OBJECT_FATE = { stays: 'stays', goes: 'goes', untouched: 'is never touched
 const FATE: Readonly<Record<GivenUpBackup['becomes'], string>> = {
   'as-before': 'given up, as before',
   shorter: 'given up, shorter',
+  'already-short': 'given up, already short',
   lost: 'given up, lost',
   'not-restorable': 'not restorable',
 };
