@@ -48,10 +48,7 @@ export function needsOf(assessment: Assessment, choice: Choice, policy: Policy, 
  * newest segment. Where that went too, nothing would show that a timeline had gone on: wal-fetch would have to call its
  * WAL absent, and a backup that brings enough WAL to be consistent would open short.
  */
-export function claimsOn(
-  { timelines, size, inventory }: Assessment,
-  needs: readonly Need[],
-): Map<TimelineId, Claim[]> {
+export function claimsOn({ timelines, size, inventory }: Assessment, needs: readonly Need[]): Map<TimelineId, Claim[]> {
   const claims = new Map([...timelines.keys()].map((id): [TimelineId, Claim[]] => [id, []]));
   for (const need of needs) {
     claims.get(need.timeline)?.push({ need, from: numberAt(need.lsn, size) });

@@ -75,12 +75,7 @@ export function opens({ isConsistent, isLedAstray, isStopped }: Recovery): boole
 }
 
 /** Restores `backup` and recovers to the end of `target`. */
-export function recover(
-  backup: BaseBackup,
-  target: number,
-  histories: Remains['histories'],
-  left: Left,
-): Recovery {
+export function recover(backup: BaseBackup, target: number, histories: Remains['histories'], left: Left): Recovery {
   const history = historyOf(target, histories);
   const moments = new Set<string>();
   const nothing = { moments, isConsistent: false, isLedAstray: false, isStopped: false };

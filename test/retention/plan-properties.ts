@@ -277,10 +277,7 @@ export function describePlans(numRuns: number): void {
           const left = after(remains, gone(plan));
           const kept = new Set(plan.kept.map(({ assessed }) => assessed.backup));
           for (const { timeline: target, hasBackup } of plan.live) {
-            const reach = (
-              there: Left,
-              who: (backup: (typeof remains.backups)[number]) => boolean,
-            ): Set<string> =>
+            const reach = (there: Left, who: (backup: (typeof remains.backups)[number]) => boolean): Set<string> =>
               new Set(
                 plan.assessment.backups
                   .filter(({ backup, chain }) => chain.problems.length === 0 && who(backup))
