@@ -13,7 +13,12 @@ const USAGE = 64;
 
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] === 'show') {
-    console.log(args.slice(1).flatMap((path) => [...report(readRun(path)), '']).join('\n'));
+    console.log(
+      args
+        .slice(1)
+        .flatMap((path) => [...report(readRun(path)), ''])
+        .join('\n'),
+    );
     return;
   }
   const options = understood(args);
