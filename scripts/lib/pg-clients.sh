@@ -1,13 +1,20 @@
-# pg_basebackup and pg_combinebackup, which the servers of npm come without: from Debian's packages, unpacked into
-# .cache/pg-clients/<version> together with the libraries that they need, so that nothing on the machine changes.
+# pg_basebackup, pg_combinebackup and pg_resetwal, which the servers of npm come without: from Debian's packages, unpacked
+# into .cache/pg-clients/<version> together with the libraries that they need, so that nothing on the machine changes.
 # Sourced by bash after setup.sh, with `root` set to the checkout.
 
-# Each with the suite of Debian that has it. A newer pg_basebackup speaks to older servers, so 18 serves for all of them;
-# pg_combinebackup works on backups of its own version alone.
-PG_CLIENTS='17=trixie 18=sid'
-PG_CLIENT_PROGRAMS='pg_basebackup pg_combinebackup'
+# Each with the suite of Debian that has it; 14 and 16 are in none. A newer pg_basebackup speaks to older servers, so 18
+# serves for all of them; the others work on data of their own version alone.
+PG_CLIENTS='13=bullseye 15=bookworm 17=trixie 18=sid'
 # What pg_basebackup links to. libpq5 brings the others, down to the C library.
 PG_CLIENT_LIBRARIES='libpq5 liblz4-1 libzstd1 zlib1g'
+
+# pg_client_programs VERSION
+pg_client_programs() {
+  case $1 in
+  17 | 18) echo pg_basebackup pg_combinebackup pg_resetwal ;;
+  *) echo pg_resetwal ;;
+  esac
+}
 
 # Once for each version; any user may, as apt and dpkg are given directories of their own.
 install_pg_clients() {
@@ -20,7 +27,7 @@ install_pg_clients() {
 # pg_client_works HOME VERSION
 pg_client_works() {
   local program
-  for program in $PG_CLIENT_PROGRAMS; do
+  for program in $(pg_client_programs "$2"); do
     case $("$1/bin/$program" --version 2>/dev/null) in
     "$program (PostgreSQL) $2"[.a-z]*) ;;
     *) return 1 ;;
@@ -31,15 +38,16 @@ pg_client_works() {
 # install_pg_client VERSION SUITE
 install_pg_client() {
   local home=$root/.cache/pg-clients/$1 work
-  say "bringing postgresql-client-$1 of Debian's $2 into .cache/pg-clients"
+  say "bringing programs of postgresql-$1 of Debian's $2 into .cache/pg-clients"
   mkdir -p "$root/.cache/pg-clients"
   work=$(mktemp -d "$root/.cache/pg-clients/new-XXXXXX")
   if download_pg_client "$1" "$2" "$work" && lay_out_pg_client "$1" "$work" && pg_client_works "$work/client" "$1"; then
     rm -rf "$home"
     mv "$work/client" "$home"
   else
-    say "there is no pg_basebackup $1: Debian has it in postgresql-client-$1 of $2"
-    may_skip
+    say "there is no $(pg_client_programs "$1" | sed 's/ /, /g') of $1: Debian has them in postgresql-$1 and postgresql-client-$1 of $2"
+    # Debian 11 is at its end: the day that mirrors drop it must stop nobody.
+    if [ "$1" = 13 ]; then say 'tests that need it are skipped'; else may_skip; fi
   fi
   rm -rf "$work"
 }
@@ -56,7 +64,7 @@ download_pg_client() {
   # shellcheck disable=SC2086 # a list of words
   private_apt "$apt" install --yes --no-install-recommends --download-only $PG_CLIENT_LIBRARIES || return
   # Without what it depends on: Debian's wrappers, and Perl for them.
-  (cd "$apt/archives" && private_apt "$apt" download "postgresql-client-$1")
+  (cd "$apt/archives" && private_apt "$apt" download "postgresql-client-$1" "postgresql-$1")
 }
 
 # The mirror that this machine's apt is set up with, where it is a Debian.
@@ -90,7 +98,7 @@ lay_out_pg_client() {
   find "$2/root" -path '*-linux-gnu/*.so*' ! -path '*-linux-gnu/*/*' -exec cp -a '{}' "$client/lib" ';'
   loader=$(basename "$(find "$client/lib" -name 'ld-linux*.so.*' | head -n 1)")
   [ -n "$loader" ] || return
-  for program in $PG_CLIENT_PROGRAMS; do
+  for program in $(pg_client_programs "$1"); do
     cp "$2/root/usr/lib/postgresql/$1/bin/$program" "$client/libexec" || return
     # By the loader of that Debian: this machine's C library may be older, or another one.
     printf '%s\n' '#!/bin/sh' 'client=${0%/*}/..' \
