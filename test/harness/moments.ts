@@ -10,7 +10,7 @@ import type { PostgresServer, ServerOptions } from './postgres.ts';
 import { waitFor } from './wait.ts';
 
 /** Until a recovery has ended in one way or the other. */
-export async function untilOpenOrStopped(server: PostgresServer): Promise<'open' | 'stopped'> {
+async function untilOpenOrStopped(server: PostgresServer): Promise<'open' | 'stopped'> {
   let end: 'open' | 'stopped' | undefined;
   await waitFor(
     'the recovery to end in some way',

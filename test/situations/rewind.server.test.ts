@@ -59,7 +59,7 @@ for (const version of REWIND_VERSIONS) {
         const inOutage = await rewind();
         expect(inOutage.status, inOutage.stderr).toBe(1);
         expect(inOutage.stderr).toMatch(/wal-fetch: archive file:.*there is no directory/);
-        expect(inOutage.stderr).toContain('restore_command failed');
+        expect(inOutage.stderr).toMatch(/restore_command"? failed: child process exited with exit code 202/);
         archive.bringBack();
         const rewound = await rewind();
         expect(rewound.status, rewound.stderr).toBe(0);
