@@ -1,4 +1,6 @@
-import { copyArchive, Host, makeSite, objectKeys, type Site } from './archiving.ts';
+import { join } from 'node:path';
+
+import { copyArchive, Host, makeDirectory, makeSite, objectKeys, type Site } from './archiving.ts';
 import {
   createLedger,
   fillSegments,
@@ -23,7 +25,11 @@ export interface Goal {
 /** The archive and the base backup of a cluster that was taken back twice, each time to before a mistake. */
 export interface Branches {
   readonly site: Site;
+  /** A directory with the same files, as they are. */
+  readonly plain: string;
   readonly backup: string;
+  /** What timeline 1 held at its end, which was left. */
+  readonly abandoned: Summary;
   /** To a point before the end of timeline 1, and of timeline 2, and to the end of timeline 3. */
   readonly goals: Readonly<Record<'first' | 'second' | 'latest', Goal>>;
 }
@@ -62,17 +68,20 @@ export function histories(archive: string): string[] {
 async function make(version: Version): Promise<Branches> {
   const site = makeSite();
   const host = await Host.make(site);
+  const plain = makeDirectory(join(site.directory, 'plain'));
+  const archiving = { ...host.archiving, archive_command: `${host.archiveCommand} && cp "%p" ${plain}/%f` };
   const to = (name: string, timeline: number): Settings => ({
     recovery_target_name: name,
     recovery_target_timeline: String(timeline),
   });
   const recover = (backup: string, target: Settings): Promise<PostgresServer> =>
-    startCopy(backup, { signal: 'recovery', settings: { ...host.restoring, ...target }, env: host.env });
+    startCopy(backup, { signal: 'recovery', settings: { ...host.restoring, ...archiving, ...target }, env: host.env });
 
-  await using server = await startPostgres({ version, walSegmentSizeMb: 1, settings: host.archiving, env: host.env });
+  await using server = await startPostgres({ version, walSegmentSizeMb: 1, settings: archiving, env: host.env });
   await createLedger(server);
   const backup = await takeBackup(server);
   const first = await makeMistake(server, FIRST);
+  const abandoned = await summary(server);
   await using second = await recover(backup, to(FIRST, 1));
   await untilOpen(second);
   const atSecond = await makeMistake(second, SECOND);
@@ -83,7 +92,9 @@ async function make(version: Version): Promise<Branches> {
   await untilAllArchived(third);
   return {
     site,
+    plain,
     backup,
+    abandoned,
     goals: {
       first: { settings: to(FIRST, 1), holds: first, parents: [1] },
       second: { settings: to(SECOND, 2), holds: atSecond, parents: [1, 2] },
