@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import type { FailureKind } from '../../src/exit.ts';
 import {
   isSameFile,
   parseAnswer,
@@ -20,17 +21,24 @@ const request: fc.Arbitrary<Request> = fc
     settings: fc.record({ path: text, text }),
     environment: fc.dictionary(text, text),
   })
-  .chain((requester) => fc.record({ name: text, file: fileId }).map((push): Request => ({ ...requester, push })));
+  .chain((requester) =>
+    fc.oneof(
+      fc.record({ name: text, file: fileId }).map((push): Request => ({ ...requester, push })),
+      fc.record({ name: text }).map((fetch): Request => ({ ...requester, fetch })),
+    ),
+  );
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   fc.record({ is: fc.constant('stored' as const), warnings: fc.array(text) }),
   fc.record({
     is: fc.constant('failed' as const),
-    kind: fc.constantFrom('different' as const, 'unreachable' as const),
+    kind: fc.constantFrom<FailureKind[]>('different', 'unreachable', 'gap'),
     message: text,
     hint: text,
+    onPromote: fc.constantFrom('stop' as const, 'promote' as const),
     warnings: fc.array(text),
   }),
+  fc.record({ is: fc.constant('fetched' as const), temporary: text, file: fileId, warnings: fc.array(text) }),
   fc.record({ is: fc.constant('yours' as const), why: text }),
 );
 
