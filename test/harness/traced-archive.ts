@@ -60,8 +60,7 @@ exit $status
       const [what, name = '', number] = line.split(' ');
       const last = calls.at(-1);
       if (what === 'begin') calls.push({ name, beganMs: Number(number), status: undefined });
-      else if (last?.name !== name || last.status !== undefined)
-        throw new Error(`overlap: ${line}`);
+      else if (last?.name !== name || last.status !== undefined) throw new Error(`overlap: ${line}`);
       else calls[calls.length - 1] = { ...last, status: Number(number) };
     }
     return calls;
