@@ -1,5 +1,13 @@
 import { copyArchive, Host, makeSite, type HostOptions, type Site } from './archiving.ts';
-import { createLedger, fillSegments, startCopy, takeBackup, untilAllArchived } from './ledger.ts';
+import {
+  createLedger,
+  fillSegments,
+  startCopy,
+  summary,
+  takeBackup,
+  untilAllArchived,
+  type Summary,
+} from './ledger.ts';
 import { startPostgres, type PostgresServer, type ServerOptions } from './postgres.ts';
 import type { Version } from './server-user.ts';
 
@@ -10,6 +18,10 @@ export interface Past {
   readonly dataDirectory: string;
   /** A base backup without WAL, from before all that the ledger holds. */
   readonly backup: string;
+  /** Full segments from that backup on, in order: all are archived. */
+  readonly segments: readonly string[];
+  /** What the ledger holds. */
+  readonly held: Summary;
 }
 
 /** A server with the settings that it archives by. */
@@ -18,6 +30,9 @@ export interface Life extends AsyncDisposable {
   readonly archive: string;
   readonly server: PostgresServer;
 }
+
+/** One for each trouble that an object can have, and others. */
+const SEGMENTS = 6;
 
 const pasts = new Map<Version, Promise<Past>>();
 
@@ -34,10 +49,11 @@ async function makePast(version: Version): Promise<Past> {
   const server = await startPostgres({ version, walSegmentSizeMb: 1, settings: host.archiving, env: host.env });
   await createLedger(server);
   const backup = await takeBackup(server);
-  await fillSegments(server, 1);
+  const segments = await fillSegments(server, SEGMENTS);
+  const held = await summary(server);
   await untilAllArchived(server);
   await server.stop();
-  return { site, dataDirectory: server.dataDirectory, backup };
+  return { site, dataDirectory: server.dataDirectory, backup, segments, held };
 }
 
 /** An archive that holds what the past has archived. */
