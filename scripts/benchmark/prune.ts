@@ -23,7 +23,7 @@ import {
   toTimelineId,
   type TimelineId,
 } from '../../src/wal/name.ts';
-import { median } from './measure.ts';
+import { median } from './statistics.ts';
 
 const HELP = `Usage: node scripts/benchmark/prune.ts [--rounds N] [--json]
 

@@ -1,5 +1,5 @@
-# pg_basebackup, pg_combinebackup and pg_resetwal, which the servers of npm come without: from Debian's packages, unpacked
-# into .cache/pg-clients/<version> together with the libraries that they need, so that nothing on the machine changes.
+# pg_basebackup, pg_combinebackup, pg_resetwal and pg_rewind, which the servers of npm come without: from Debian's packages,
+# unpacked into .cache/pg-clients/<version> together with the libraries that they need, so that nothing on the machine changes.
 # Sourced by bash after setup.sh, with `root` set to the checkout.
 
 # Each with the suite of Debian that has it; 14 and 16 are in none. A newer pg_basebackup speaks to older servers, so 18
@@ -11,8 +11,8 @@ PG_CLIENT_LIBRARIES='libpq5 liblz4-1 libzstd1 zlib1g'
 # pg_client_programs VERSION
 pg_client_programs() {
   case $1 in
-  17 | 18) echo pg_basebackup pg_combinebackup pg_resetwal ;;
-  *) echo pg_resetwal ;;
+  17 | 18) echo pg_basebackup pg_combinebackup pg_resetwal pg_rewind ;;
+  *) echo pg_resetwal pg_rewind ;;
   esac
 }
 

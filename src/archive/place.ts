@@ -16,7 +16,12 @@ export interface PlaceOptions {
   readonly deadline: Deadline;
   /** Why nothing new may be stored; what is there already is still compared. */
   readonly unsignable?: Failure;
+  /** Where files are pushed at the same time, what takes a name waits for its turn. Default: it waits for nobody. */
+  readonly inTurn?: InTurn;
 }
+
+/** Runs `act` when it is this file's turn in that archive, and lets the next one go when it has succeeded. */
+export type InTurn = <T>(archive: Archive, act: () => Promise<T>) => Promise<T>;
 
 /** What was true of the archive when `place` returned; in either case it holds exactly this content. */
 export type Placed = 'stored' | 'identical';
@@ -34,14 +39,30 @@ export async function place(
   sealed: Sealed,
   options: PlaceOptions,
 ): Promise<Placed> {
+  const { inTurn = atOnce } = options;
   try {
-    if (!(await create(archive, key, sealed, options))) return await proveIdentical(archive, key, content, options);
+    const placed = await inTurn(archive, () => createOrProve(archive, key, content, sealed, options));
+    if (placed === 'identical') return placed;
     if (await isStored(archive, key, sealed, options.verify, options.deadline)) return 'stored';
     // A store whose conditional PUT is not atomic lets a racing writer win after us: look at what it left.
     return await proveIdentical(archive, key, content, options);
   } catch (error) {
     throw asDamage(error, archive, key);
   }
+}
+
+const atOnce: InTurn = (_archive, act) => act();
+
+/** The part of a push that must not overtake another one: from then on the name is taken, and by this content. */
+async function createOrProve(
+  archive: Archive,
+  key: string,
+  content: Content,
+  sealed: Sealed,
+  options: PlaceOptions,
+): Promise<Placed> {
+  if (await create(archive, key, sealed, options)) return 'stored';
+  return proveIdentical(archive, key, content, options);
 }
 
 /** After an upload, an object that is gone or contradicts itself is damage in the archive, not a fault of our file. */

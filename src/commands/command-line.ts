@@ -1,7 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 
 import manifest from '../../package.json' with { type: 'json' };
 import { Failure, launchedVerb, type LaunchedVerb, type Outcome } from '../exit.ts';
+import type { AgentCommandOptions } from './agent.ts';
 import type { Io } from './io.ts';
 import type { PruneOptions } from './prune/findings.ts';
 
@@ -159,6 +160,20 @@ function walseal(io: Io, settle: Settle): Command {
       }),
   );
   program.addCommand(prune('prune', io, settle));
+  program.addCommand(
+    command('agent', io)
+      .description(
+        'Works ahead for the server of a data directory, as a service; wal-push and wal-fetch start one by need',
+      )
+      .option(...CONFIG)
+      .option('--pgdata <dir>', 'data directory of the server (default: the current directory)')
+      .addOption(new Option('--on-demand', 'as wal-push and wal-fetch start it').hideHelp())
+      .addHelpText('after', AGENT_HELP)
+      .action(async (options: AgentCommandOptions) => {
+        const { agent } = await import('./agent.ts');
+        settle(await agent(options, io));
+      }),
+  );
   return program;
 }
 
@@ -232,6 +247,17 @@ Exit status:
   75  the archive's disk is read-only
   77  access is denied, to delete or to read
   78  no key here opens a history file`;
+
+const AGENT_HELP = `
+wal-push and wal-fetch start an agent by themselves when there is more to do, and it goes after a minute without work.
+As a service it stays. It is needed where the server is PID 1 of its container, or where its memory is tight: there none
+is started by need. It runs as the server's user, and listens where wal-push and wal-fetch look for it.
+
+Examples:
+  walseal agent --pgdata /var/lib/postgresql/18/main
+  walseal agent --config /etc/walseal/walseal.toml --pgdata /var/lib/postgresql/18/main
+
+It ends with 0 at SIGTERM or SIGINT, and with the statuses of wal-push where it can't begin. See docs/agent.md.`;
 
 const WALSEAL_HELP = `
 In postgresql.conf:

@@ -11,11 +11,7 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   // As the server says it, there is nothing to parse, and what parses would be a tenth of the work.
   if (!operands.some((word) => word.startsWith('-'))) {
     const [first, second] = operands;
-    if (verb === 'wal-push' && operands.length === 1 && first !== undefined) {
-      const settings = await beginSettings();
-      const { push } = await import('./push.ts');
-      return push(first, settings, io);
-    }
+    if (verb === 'wal-push' && operands.length === 1 && first !== undefined) return pushForServer(first, io);
     if (verb === 'wal-fetch' && operands.length === 2 && first !== undefined && second !== undefined) {
       const settings = await beginSettings();
       const { fetch } = await import('./fetch.ts');
@@ -24,6 +20,29 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
   }
   const { runLine } = await import('./command-line.ts');
   return runLine(argv, io);
+}
+
+/** By the agent where there is one, else alone; then one is started, if there is more to do. */
+async function pushForServer(path: string, io: Io): Promise<Outcome> {
+  const { handOverPush } = await import('./hand-over.ts');
+  const handed = await handOverPush(path, io);
+  if (handed !== 'no agent' && handed !== 'declined') return handed;
+  const options = await beginSettings();
+  const { push } = await import('./push.ts');
+  const outcome = await push(path, options, io);
+  if (handed === 'no agent') await startAgentForPush(await options.settings);
+  return outcome;
+}
+
+/** The push is done, whatever becomes of this. */
+async function startAgentForPush(settings: Settings): Promise<void> {
+  if (!settings.agent.enabled) return;
+  const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
+  try {
+    if (muchIsWaiting()) startAgent(settings);
+  } catch {
+    // Without an agent the next one works alone, too.
+  }
 }
 
 /** The settings file is opened on another thread while this one loads the rest of the command. */

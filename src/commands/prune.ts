@@ -25,6 +25,7 @@ import {
   changeOfBackups,
   openLocations,
   readLocations,
+  readOwnWal,
   refuseUnreadable,
   type Catalogues,
 } from './prune/backups.ts';
@@ -57,7 +58,7 @@ export async function prune(options: PruneOptions, io: Io): Promise<Outcome> {
     const at = new Date();
     const sight = await look(archives, locations, ground, io);
     const { catalogues } = sight;
-    const planned = await planAll(sight, locations, ground, settings, at);
+    const planned = await planAll(sight, ground, settings, at);
     const findings: Finding[] = [];
     let heeded: (() => boolean) | undefined;
     // Before anything is deleted, an interrupt may end the process as it likes.
@@ -132,7 +133,7 @@ async function look(
   // Reading a pg_wal.tar takes long, and is worth it only where the archive lacks what may be in it.
   if (allBackups(catalogues).some(isShort)) {
     io.progress('reading the WAL in base backups');
-    catalogues = await readLocations(locations, ground.deadline, isShort);
+    catalogues = await readOwnWal(catalogues, ground.deadline, isShort);
   }
   return { catalogues, stocks, isShort };
 }
@@ -143,7 +144,6 @@ async function look(
  */
 async function planAll(
   { catalogues, stocks, isShort }: Sight,
-  locations: readonly Storage[],
   ground: Ground,
   settings: Settings,
   at: Date,
@@ -158,7 +158,7 @@ async function planAll(
   const findings = await planEach(catalogues);
   const lost = new Set(findings.flatMap(lostBackups));
   if (lost.size === 0) return findings;
-  const all = await readLocations(locations, ground.deadline, (backup) => isShort(backup) || lost.has(backup.path));
+  const all = await readOwnWal(catalogues, ground.deadline, (backup) => isShort(backup) || lost.has(backup.path));
   const bringSome = allBackups(all).some(({ path, ownWal }) => lost.has(path) && ownWal.size > 0);
   return bringSome ? planEach(all) : findings;
 }

@@ -1,11 +1,14 @@
 import { parseKey } from '../wal/keys.ts';
 import { parseWalName, type BackupName, type PartialName, type SegmentName } from '../wal/name.ts';
+import type { KeepKind } from './needs.ts';
 import type { Plan } from './plan.ts';
 import { segmentNumber } from './segment-number.ts';
 
 /** What becomes of one object, and why. */
 export interface Explanation {
   readonly fate: 'stays' | 'goes' | 'untouched' | 'not-there';
+  /** Of WAL that stays: what the reasons are made of. */
+  readonly because?: readonly KeepKind[];
   /** Clauses: all reasons, the strongest first. */
   readonly reasons: readonly string[];
 }
@@ -45,5 +48,6 @@ function explainWal({ assessment, claims, deletes }: Plan, name: SegmentName | P
   const own = (claims.get(name.timeline) ?? []).filter(({ from }) => from <= number).map(({ need }) => need);
   const strongest = own.toSorted((a, b) => Number(b.kind === 'backup') - Number(a.kind === 'backup'));
   const reasons = strongest.map(({ kind, reason }) => (kind === 'backup' ? `needed by ${reason}` : reason));
-  return { fate: 'stays', reasons: [...new Set(reasons)] };
+  const because = [...new Set(strongest.map(({ kind }) => kind))];
+  return { fate: 'stays', because, reasons: [...new Set(reasons)] };
 }

@@ -2,16 +2,22 @@
 import type { Lsn } from '../wal/lsn.ts';
 import type { TimelineId } from '../wal/name.ts';
 import type { BaseBackup } from './base-backup.ts';
-import type { TimelineObjects } from './inventory.ts';
+import type { Inventory, TimelineObjects } from './inventory.ts';
 import type { Choice, Policy } from './policy.ts';
 import { leadsTo } from './reach.ts';
 import { numberAt, startOf } from './segment-number.ts';
 import type { Assessment } from './assess.ts';
 import { beginOf, findTimeline } from './timelines.ts';
 
+/**
+ * Why WAL is kept. `backup`: a kept backup needs it. `young`: it is younger than keep_wal, or behind such. `live`: it
+ * belongs to a live timeline that no backup arrives at. `newest`: it is the newest segment of its timeline.
+ */
+export type KeepKind = 'backup' | 'young' | 'live' | 'newest';
+
 /** WAL is needed from a place on: on its timeline, and on all that forked from there behind that place. */
 export interface Need {
-  readonly kind: 'backup' | 'young' | 'live';
+  readonly kind: KeepKind;
   /** Who needs it: a clause such as `backup file:///b/1 starts there`. */
   readonly reason: string;
   readonly timeline: TimelineId;
@@ -37,8 +43,12 @@ export function needsOf(assessment: Assessment, choice: Choice, policy: Policy, 
   );
 }
 
-/** What the needs claim of each timeline, the lowest first; none of a timeline that nobody needs. */
-export function claimsOn({ timelines, size }: Assessment, needs: readonly Need[]): Map<TimelineId, Claim[]> {
+/**
+ * What is claimed of each timeline, the lowest first: by the needs, and where they would leave no segment of it, by its
+ * newest segment. Where that went too, nothing would show that a timeline had gone on: wal-fetch would have to call its
+ * WAL absent, and a backup that brings enough WAL to be consistent would open short.
+ */
+export function claimsOn({ timelines, size, inventory }: Assessment, needs: readonly Need[]): Map<TimelineId, Claim[]> {
   const claims = new Map([...timelines.keys()].map((id): [TimelineId, Claim[]] => [id, []]));
   for (const need of needs) {
     claims.get(need.timeline)?.push({ need, from: numberAt(need.lsn, size) });
@@ -46,8 +56,22 @@ export function claimsOn({ timelines, size }: Assessment, needs: readonly Need[]
       if (fork >= need.lsn) claims.get(timeline)?.push({ need, from: 0 });
     }
   }
-  for (const each of claims.values()) each.sort((a, b) => a.from - b.from);
+  for (const [timeline, each] of claims) {
+    each.sort((a, b) => a.from - b.from);
+    const newest = newestOn(timeline, inventory);
+    if (newest !== undefined && newest.from < (each[0]?.from ?? Infinity)) each.unshift(newest);
+  }
   return claims;
+}
+
+function newestOn(timeline: TimelineId, { timelines, segmentSize }: Inventory): Claim | undefined {
+  const segments = timelines.get(timeline)?.segments;
+  if (segments === undefined || segments.count === 0) return undefined;
+  const from = segments.numberAt(segments.count - 1);
+  const reason =
+    `the newest segment of timeline ${timeline}, or behind it: it stays so that a recovery onto this timeline stops ` +
+    'before it, where WAL is missing, instead of opening short';
+  return { need: { kind: 'newest', reason, timeline, lsn: startOf(from, segmentSize) }, from };
 }
 
 function needOf(

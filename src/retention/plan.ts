@@ -2,7 +2,7 @@
 import type { TimelineId } from '../wal/name.ts';
 import type { BaseBackup } from './base-backup.ts';
 import { checkClock } from './clock.ts';
-import { claimsOn, needsOf, type Claim } from './needs.ts';
+import { claimsOn, needsOf, type Claim, type KeepKind } from './needs.ts';
 import { extentOf, inOrder, measure, objectsOf, type Doomed, type Stretch } from './order.ts';
 import { choose, type LiveTimeline, type Policy } from './policy.ts';
 import { reachOf, type Reach } from './reach.ts';
@@ -21,6 +21,11 @@ export interface Decision extends Stretch {
   readonly reason: string;
 }
 
+/** What stays, with what its reason is made of. */
+export interface Keeping extends Decision {
+  readonly because: readonly KeepKind[];
+}
+
 export interface KeptBackup {
   readonly assessed: AssessedBackup;
   readonly reasons: readonly string[];
@@ -33,9 +38,10 @@ export interface GivenUpBackup {
    * `as-before`: it loses nothing, as others need the same WAL. `shorter`: it stays consistent by the WAL that it
    * brings itself, but what follows is not whole any more: restore it with recovery_target = 'immediate' only
    * (and, from 15 on, with recovery_prefetch = off: the server would look ahead, and wal-fetch stop it at the gap).
+   * `already-short`: this plan takes nothing from it, but its windows show a gap, most often by an earlier prune.
    * `lost`: it can't be restored from this archive any more. `not-restorable`: it could not be before.
    */
-  readonly becomes: 'as-before' | 'shorter' | 'lost' | 'not-restorable';
+  readonly becomes: 'as-before' | 'shorter' | 'already-short' | 'lost' | 'not-restorable';
   /** Kept incremental backups that need its files, which must stay where they are. */
   readonly parentOf: readonly BaseBackup[];
 }
@@ -49,7 +55,7 @@ export interface Plan {
   readonly givenUp: readonly GivenUpBackup[];
   readonly live: readonly LiveTimeline[];
   /** What stays of WAL, by timeline and segment. History files and what is no WAL stay besides. */
-  readonly keeps: readonly Decision[];
+  readonly keeps: readonly Keeping[];
   /** What goes, in the order in which it goes. */
   readonly deletes: readonly Decision[];
   /** Who claims what of each timeline, the lowest segments first. */
@@ -110,7 +116,8 @@ function fateOf(assessed: AssessedBackup, assessment: Assessment, remaining: Arc
   if (assessed.problems.length > 0) return 'not-restorable';
   const reach = reachOf(assessed.backup, assessment, remaining);
   if (reach.problem !== undefined) return 'lost';
-  return isSame(reach, assessed.windows) ? 'as-before' : 'shorter';
+  if (!isSame(reach, assessed.windows)) return 'shorter';
+  return assessed.windows.some(({ gap }) => gap !== undefined) ? 'already-short' : 'as-before';
 }
 
 function isSame(reach: Reach, windows: Reach['windows']): boolean {
@@ -122,20 +129,20 @@ function isSame(reach: Reach, windows: Reach['windows']): boolean {
 }
 
 /** What backups need is told apart from what is only young. */
-function keepsOn(timeline: TimelineId, claims: readonly Claim[], assessment: Assessment): Decision[] {
+function keepsOn(timeline: TimelineId, claims: readonly Claim[], assessment: Assessment): Keeping[] {
   const [lowest] = claims;
   if (lowest === undefined) return [];
   const backups = claims.filter(({ need }) => need.kind === 'backup');
   const firm = backups[0]?.from ?? Infinity;
-  const others = claims.filter(({ need }) => need.kind !== 'backup').map(({ need }) => need.reason);
-  const loose = { timeline, from: lowest.from, to: firm };
-  const decisions = lowest.from < firm ? [decide(loose, [...new Set(others)].join('; '), assessment)] : [];
-  if (firm === Infinity) return decisions;
+  const others = claims.filter(({ need, from }) => need.kind !== 'backup' && from < firm).map(({ need }) => need);
+  const reasons = new Set(others.map(({ reason }) => reason));
+  const because = [...new Set(others.map(({ kind }) => kind))];
+  const loose = decide({ timeline, from: lowest.from, to: firm }, [...reasons].join('; '), assessment);
+  const keeps: Keeping[] = lowest.from < firm ? [{ ...loose, because }] : [];
+  if (firm === Infinity) return keeps;
   const more = backups.length === 1 ? '' : `, and by ${backups.length - 1} more`;
-  return [
-    ...decisions,
-    decide({ timeline, from: firm, to: Infinity }, `needed by ${backups[0]?.need.reason ?? ''}${more}`, assessment),
-  ];
+  const reason = `needed by ${backups[0]?.need.reason ?? ''}${more}`;
+  return [...keeps, { ...decide({ timeline, from: firm, to: Infinity }, reason, assessment), because: ['backup'] }];
 }
 
 function whyGone(
@@ -143,7 +150,7 @@ function whyGone(
   claims: ReadonlyMap<TimelineId, readonly Claim[]>,
   { size }: Assessment,
 ): string {
-  const [lowest] = claims.get(timeline) ?? [];
+  const lowest = (claims.get(timeline) ?? []).find(({ need }) => need.kind !== 'newest');
   if (lowest === undefined) return `no kept backup leads to timeline ${timeline}, and nothing of it is young`;
   return `needed by none: what is kept of timeline ${timeline} begins with ${nameOf(timeline, lowest.from, size).name} (${lowest.need.reason})`;
 }

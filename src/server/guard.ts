@@ -46,6 +46,12 @@ function findLeader(launcherPid: number): ProcessId | undefined {
   return living(session) ?? living(readStat(launcherPid)?.parent ?? 0);
 }
 
+/** A way to ask whether the process that has this pid now still lives; undefined where there is none. */
+export function livingProcess(pid: number): (() => boolean) | undefined {
+  const process = living(pid);
+  return process && (() => isAlive(process));
+}
+
 function living(pid: number): ProcessId | undefined {
   const stat = pid > 0 ? readStat(pid) : undefined;
   return stat !== undefined && !hasEnded(stat) ? { pid: stat.pid, startTicks: stat.startTicks } : undefined;

@@ -4,6 +4,7 @@ import { OFFLINE_CLASSES, ONLY_FOR } from './keys.ts';
 import { looksSecret, Problems } from './problems.ts';
 import { isTable, readList, readTable, readTop, type RawTable, type Table } from './read.ts';
 import type {
+  AgentSettings,
   ArchiveSettings,
   BackupLocation,
   EncryptionSettings,
@@ -29,11 +30,10 @@ export function checkSettings(path: string, raw: RawTable): Settings {
   const signing = readSigning(raw['signing'], dirname(path), problems);
   const compression = readTable('compression', raw['compression'], problems);
   const backups = readBackups(raw['backups'], dirname(path), problems);
-  const agent = readTable('agent', raw['agent'], problems);
-  const socket = agent?.socket && keyPath('socket', agent.socket, dirname(path), problems);
+  const agent = readAgent(raw['agent'], dirname(path), problems);
   problems.throwIfAny();
   // What is undefined here has added a problem: this only tells the compiler so.
-  if (!top || !fetch || !encryption || !signing || !compression) throw new Error('a problem was not told');
+  if (!top || !fetch || !encryption || !signing || !compression || !agent) throw new Error('a problem was not told');
   return {
     path,
     ...(top.keep_backups !== undefined && { keepBackups: top.keep_backups }),
@@ -55,7 +55,7 @@ export function checkSettings(path: string, raw: RawTable): Settings {
     signing,
     compression,
     backups,
-    ...(socket && { agentSocket: socket }),
+    agent,
   };
 }
 
@@ -170,6 +170,21 @@ function readSigning(raw: unknown, directory: string, problems: Problems): Signi
   const keyFile = table.key_file && keyPath('key_file', table.key_file, directory, problems);
   const trusted = table.trusted?.map((file, index) => keyPath(`trusted[${String(index)}]`, file, directory, problems));
   return { ...(keyFile && { keyFile }), ...(trusted && { trusted }) };
+}
+
+function readAgent(raw: unknown, directory: string, problems: Problems): AgentSettings | undefined {
+  const table = readTable('agent', raw, problems);
+  if (table === undefined) return undefined;
+  const { enabled, workers, memory, bandwidth, nice } = table;
+  const socket = table.socket && keyPath('socket', table.socket, directory, problems);
+  return {
+    enabled,
+    memory,
+    nice,
+    ...(socket && { socket }),
+    ...(workers !== undefined && { workers }),
+    ...(bandwidth !== undefined && { bandwidth }),
+  };
 }
 
 /** A path as the program uses it: absolute, from the directory of the settings file. */

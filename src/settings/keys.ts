@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 
-import { parseDuration } from './units.ts';
+import { parseBytes, parseDuration } from './units.ts';
 import { parseArchiveUrl, parseEndpoint, UrlProblem } from './url.ts';
 
 /** The keys above the first table. */
@@ -64,7 +64,14 @@ const BACKUPS = v.object({
   history_files: v.optional(text('a label pattern')),
 });
 
-const AGENT = v.object({ socket: v.optional(path()) });
+const AGENT = v.object({
+  enabled: v.optional(flag(), true),
+  socket: v.optional(path()),
+  workers: v.optional(wholeNumber(1, 64)),
+  memory: v.optional(bytes('64MB', '64GB'), '256MB'),
+  bandwidth: v.optional(bytes('64kB', '64GB')),
+  nice: v.optional(wholeNumber(0, 19), 5),
+});
 
 /** The tables, by their names in the file. Those of `LISTS` are written with two pairs of brackets. */
 export const TABLES = {
@@ -136,15 +143,24 @@ function wholeNumber(min: number, max = 1_000_000) {
 
 /** Parses to milliseconds. */
 function duration(min: string, max: string) {
-  const type = `a duration from "${min}" to "${max}"`;
-  const minMs = parseDuration(min) ?? Number.NaN;
-  const maxMs = parseDuration(max) ?? Number.NaN;
+  return quantity('a duration', 'ms, s, m, h or d', parseDuration, min, max);
+}
+
+/** Parses to bytes. */
+function bytes(min: string, max: string) {
+  return quantity('an amount', 'kB, MB or GB', parseBytes, min, max);
+}
+
+function quantity(what: string, units: string, parse: (text: string) => number | undefined, min: string, max: string) {
+  const type = `${what} from "${min}" to "${max}"`;
+  const least = parse(min) ?? Number.NaN;
+  const most = parse(max) ?? Number.NaN;
   return v.pipe(
-    v.string(`${expected(type)}: a whole number and its unit (ms, s, m, h or d) in quotes`),
+    v.string(`${expected(type)}: a whole number and its unit (${units}) in quotes`),
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const ms = parseDuration(dataset.value);
-      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
-      addIssue({ message: `${expected(type)}: a whole number and its unit (ms, s, m, h or d)` });
+      const value = parse(dataset.value);
+      if (value !== undefined && value >= least && value <= most) return value;
+      addIssue({ message: `${expected(type)}: a whole number and its unit (${units})` });
       return NEVER;
     }),
     v.metadata({ type }),

@@ -15,7 +15,12 @@ const DEFAULT_PATH = '/etc/walseal/walseal.toml';
  */
 export async function loadSettings(configPath: string | undefined, env: NodeJS.ProcessEnv): Promise<Settings> {
   const { path, chosenBy } = locate(configPath, env);
-  return checkSettings(path, parseToml(path, await read(path, chosenBy)));
+  return parseSettings(path, await read(path, chosenBy));
+}
+
+/** Checks settings that were read from the file at `path`. Errors: as `loadSettings`. */
+export function parseSettings(path: string, text: string): Settings {
+  return checkSettings(path, parseToml(path, text));
 }
 
 /** The archives that a push writes to, in order; at least one of them is required. Errors: Failure `usage`. */

@@ -29,8 +29,22 @@ export interface Settings {
   readonly signing: SigningSettings;
   readonly compression: { readonly level: number };
   readonly backups: readonly BackupLocation[];
-  /** Where the agent listens; undefined: a directory of its own choice. */
-  readonly agentSocket?: string;
+  readonly agent: AgentSettings;
+}
+
+/** What the agent may do, and take from the machine that it shares with the database. */
+export interface AgentSettings {
+  readonly enabled: boolean;
+  /** Where it listens; undefined: in a directory of its own choice. */
+  readonly socket?: string;
+  /** How many files are compressed and encrypted at once; undefined: half of the cores, all of them while much waits. */
+  readonly workers?: number;
+  /** Bytes that files on their way may take up. */
+  readonly memory: number;
+  /** Bytes a second to each archive; undefined: no limit. */
+  readonly bandwidth?: number;
+  /** Of the process, as nice(1) counts; the kernel derives the priority of its I/O from it (ioprio_set(2)). */
+  readonly nice: number;
 }
 
 export interface FetchSettings {

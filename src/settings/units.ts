@@ -16,3 +16,13 @@ export function parseDuration(text: string): number | undefined {
   const ms = Number(count) * (UNIT_MS[unit] ?? Number.NaN);
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
+
+/** Bytes in each unit that an amount of memory can be written in: PostgreSQL's, powers of 1024. */
+const UNIT_BYTES: Readonly<Record<string, number>> = { kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+
+/** Bytes of an amount such as "512kB", "256MB" or "1GB", as PostgreSQL writes them; undefined as with `parseDuration`. */
+export function parseBytes(text: string): number | undefined {
+  const [, count, unit = ''] = /^(\d+)(kB|MB|GB)$/.exec(text) ?? [];
+  const bytes = Number(count) * (UNIT_BYTES[unit] ?? Number.NaN);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 
 import type { Deadline } from '../../src/storage/deadline.ts';
+import { toLsn } from '../../src/wal/lsn.ts';
 import { StorageError, type StorageErrorKind } from '../../src/storage/errors.ts';
 import type { ListedObject, ListOptions } from '../../src/storage/storage.ts';
 import { Life } from '../retention/life.ts';
@@ -142,7 +143,8 @@ test('interrupted before the first batch, it deletes nothing and says so: 1', as
 
 test('it deletes a thousand objects in a request, oldest first, never over the end of a timeline; an interrupt ends it between two', async () => {
   const life = new Life(1);
-  life.write(0, 2_300n * SEGMENT);
+  // All but the newest go.
+  life.write(0, 2_302n * SEGMENT);
   life.promote(0);
   life.write(1, 1_100n * SEGMENT);
   life.wait(240);
@@ -172,6 +174,40 @@ test('a backup that came while it planned: nothing is deleted, and it says so: 1
   expect(said.status).toBe(1);
   expect(said.warnings).toMatch(/\/late\/backup_manifest \(.*\) is new: what was planned is out of date/);
   expect(place.names()).toHaveLength(LEFT.length + GOING);
+});
+
+/** One backup lacks WAL, so that the backups are read twice; before the second time one comes whose WAL was not listed. */
+async function withLateBackup(): Promise<PrunePlace> {
+  const remains = threeBackups().remains();
+  remains.objects.delete('0000000100000000000000FA');
+  const place = await PrunePlace.make(remains);
+  const [last] = remains.backups.slice(-1);
+  if (last === undefined) throw new Error('there are three backups');
+  const at = (segments: bigint) => ({ timeline: 2, lsn: toLsn(last.stop.lsn + segments * SEGMENT) });
+  const [start, stop] = [at(20n), at(21n)];
+  const ranges = [{ timeline: 2, start: start.lsn, end: stop.lsn }];
+  const storage = new Meanwhile(place.backups, () => {
+    place.putBackup({ ...last, path: 'late', start, stop, ranges });
+  });
+  standIn(`file://${place.backups}`, storage);
+  return place;
+}
+
+test('a backup that came while the backups were read is not said to lack WAL that was not looked for', async () => {
+  const place = await withLateBackup();
+  const said = await place.prune();
+  expect(said).toMatchObject({ status: 0, warnings: '' });
+  expect(said.out).not.toContain('late');
+  // Nobody comes in between now: its WAL is looked for.
+  expect((await place.prune()).warnings).toMatch(/backup \S+\/late, newer than all that can be restored, can't be: /);
+});
+
+test('nor is anything deleted then, and it says why: 1', async () => {
+  const place = await withLateBackup();
+  const said = await place.prune('--apply');
+  expect(said.status).toBe(1);
+  expect(said.warnings).toMatch(/\/late\/backup_manifest \(.*\) is new: what was planned is out of date/);
+  expect(place.names()).toHaveLength(LEFT.length + GOING - 1);
 });
 
 test.each([

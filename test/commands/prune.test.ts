@@ -1,11 +1,12 @@
 /** What wal-prune says, and what it does where all is well. */
-import { mkdirSync, renameSync } from 'node:fs';
+import { cpSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { Life } from '../retention/life.ts';
 import { call } from './in-process.ts';
-import { GOING, LEFT, PrunePlace, threeBackups, TOP } from './prune-place.ts';
+import { GOING, LEFT, PrunePlace, SEGMENT, threeBackups, TOP } from './prune-place.ts';
 
 async function place(): Promise<PrunePlace> {
   return PrunePlace.make(threeBackups().remains());
@@ -33,6 +34,29 @@ describe('without --apply', () => {
     expect(there.cluster.state()).toEqual(before);
   });
 
+  test('tells backups of one label apart by so much of their paths as it takes', async () => {
+    const remains = threeBackups().remains();
+    const [first, second, third] = remains.backups;
+    if (first === undefined || second === undefined || third === undefined) throw new Error('there are three backups');
+    const label = 'pg_basebackup base backup';
+    const there = await PrunePlace.make({ ...remains, backups: [third] });
+    there.putBackup({ ...first, label, path: 'one' });
+    there.putBackup({ ...second, label, path: 'two' });
+    const { out } = await there.prune();
+    expect(out).toMatch(/^ {2}ENDED +LABEL +PATH +KIND +TIMELINE /m);
+    expect(out).toMatch(/Z +pg_basebackup base backup +one +full +1 .* given up, lost$/m);
+    expect(out).toMatch(/Z +pg_basebackup base backup +two +full +1 .* given up, lost$/m);
+    expect(out).toMatch(/Z +primary 3 +full +1 .* kept$/m);
+    expect(out).toMatch(/^ +1\/B000000 on 2, \S+Z$/m);
+
+    const other = there.cluster.makeArchive('other');
+    cpSync(join(there.backups, 'one'), join(other, 'one'), { recursive: true, preserveTimestamps: true });
+    there.settings({ backups: [there.backups, other].map((path) => `url = "file://${path}"`) });
+    const both = (await there.prune()).out;
+    for (const place of ['backups/one', 'other/one', 'two'])
+      expect(both).toMatch(new RegExp(`Z +pg_basebackup base backup +${place} +full `));
+  });
+
   test('`walseal prune` is the same command', async () => {
     const there = await place();
     const { out } = await there.prune('--json');
@@ -57,6 +81,52 @@ describe('without --apply', () => {
     expect(said.out).toContain('1 object of 3 bytes of system 7322222222222222222');
     expect(said.out).toContain('1 history file:');
     expect(said.out).toMatch(/\/backups\/1: unfinished: /);
+  });
+});
+
+describe('a timeline that nobody comes to any more', () => {
+  const newest = '0000000100000000000000FC';
+
+  async function abandoned(): Promise<PrunePlace> {
+    const life = new Life(1);
+    life.write(0, 3n * SEGMENT);
+    life.promote(0);
+    life.write(1, 2n * SEGMENT);
+    life.wait(240);
+    life.backup(1, { bytes: SEGMENT, from: 'primary', brings: false });
+    return PrunePlace.make(life.remains());
+  }
+
+  test('keeps its newest segment, and what lies behind it, and it is said why', async () => {
+    const there = await abandoned();
+    const { out } = await there.prune();
+    expect(out).toMatch(/^ +1 +\S+FA +\S+FB +2 +2 kB +no kept backup leads to timeline 1, /m);
+    expect(out).toMatch(/^ +1 +\S+FC +\S+FD +2 +2 kB +the newest segment of timeline 1, or behind it: it stays so /m);
+    expect((await there.prune('--explain', newest)).out).toMatch(/FC stays\n {2}the newest segment of timeline 1, /);
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect(await there.prune('--apply')).toMatchObject({ status: 0, warnings: '' });
+      expect(there.names().filter((name) => name.startsWith('00000001'))).toEqual([
+        newest,
+        '0000000100000000000000FD.partial',
+      ]);
+    }
+  });
+
+  test('has a word for it in JSON', async () => {
+    const there = await abandoned();
+    expect(JSON.parse((await there.prune('--json')).out)).toMatchObject({
+      archives: [
+        {
+          keeps: [
+            { timeline: 1, first: newest, count: 2, because: ['newest'] },
+            { timeline: 2, because: ['backup'] },
+          ],
+        },
+      ],
+    });
+    expect(JSON.parse((await there.prune('--json', '--explain', newest)).out)).toMatchObject({
+      archives: [{ status: 'explained', fate: 'stays', because: ['newest'] }],
+    });
   });
 });
 

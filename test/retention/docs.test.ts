@@ -43,7 +43,7 @@ function picture(): Remains {
   return { ...remains, backups };
 }
 
-/** Which of the stretches a to h of the picture keep all, lose all, or keep something (in brackets). */
+/** Which of the stretches a to g of the picture stay, or keep the newest segment of their timeline alone (in brackets). */
 async function staying(policy: Policy): Promise<{ backups: string; stretches: string }> {
   const remains = picture();
   const plan = await prune(remains, policy);
@@ -59,13 +59,14 @@ async function staying(policy: Policy): Promise<{ backups: string; stretches: st
     if (name.startsWith('00000003')) return 'e';
     return number < c ? 'd' : number < d ? 'f' : 'g';
   };
-  const kept = [...new Set(names.map(stretchOf))].filter((stretch) => {
-    const own = names.filter((name) => stretchOf(name) === stretch);
+  const kept = [...new Set(names.map(stretchOf))].sort().flatMap((stretch) => {
+    const own = names.filter((name) => stretchOf(name) === stretch).sort();
     const left = own.filter((name) => !dead.has(name));
-    expect([0, own.length]).toContain(left.length);
-    return left.length > 0;
+    if (left.length === own.length) return [stretch];
+    expect(left).toEqual(left.length === 0 ? [] : own.slice(-1));
+    return left.length === 0 ? [] : [`(${stretch})`];
   });
-  return { backups, stretches: kept.sort().join(', ') };
+  return { backups, stretches: kept.join(', ') };
 }
 
 test.each<[string, Policy]>([

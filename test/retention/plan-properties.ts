@@ -7,7 +7,7 @@ import type { Policy } from '../../src/retention/policy.ts';
 import type { Remains } from './life.ts';
 import { known } from '../wal/arbitraries.ts';
 import { anyLife, anyPolicy } from './lives.ts';
-import { historyOf, numberOf, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
+import { historyOf, Left, numberOf, opens, recover, recoveries, wayNumbers, type Recovery } from './oracle.ts';
 import { DAY_MS, gone, prune } from './prune.ts';
 
 /** A plan, or undefined where there is none to be had: most often no backup is restorable. */
@@ -21,9 +21,9 @@ async function tryPrune(remains: Remains, policy: Policy): Promise<Plan | undefi
 }
 
 /** What is there when the first so many of `deleted` are gone. */
-function after(remains: Remains, deleted: readonly string[], count = deleted.length): (name: string) => boolean {
+function after(remains: Remains, deleted: readonly string[], count = deleted.length): Left {
   const dead = new Set(deleted.slice(0, count));
-  return (name) => remains.objects.has(name) && !dead.has(name);
+  return new Left([...remains.objects.keys()].filter((name) => !dead.has(name)));
 }
 
 function losses(before: Map<number, Recovery>, now: Map<number, Recovery>): string[] {
@@ -40,6 +40,14 @@ function losses(before: Map<number, Recovery>, now: Map<number, Recovery>): stri
 
 function isRestorable(recoveries: Map<number, Recovery>): boolean {
   return [...recoveries.values()].some(({ isConsistent }) => isConsistent);
+}
+
+/** By timeline; of those that have one. */
+function newestSegments(names: Iterable<string>): Map<number, string> {
+  const newest = new Map<number, string>();
+  for (const name of [...names].filter(({ length }) => length === 24).sort())
+    newest.set(parseInt(name.slice(0, 8), 16), name);
+  return newest;
 }
 
 function timelinesOf(remains: Remains): number[] {
@@ -114,7 +122,7 @@ export function describePlans(numRuns: number): void {
                 policy.keepWalMs,
               );
             }
-            const told = (decisions: Plan['keeps']): number => decisions.reduce((sum, { count }) => sum + count, 0);
+            const told = (decisions: Plan['deletes']): number => decisions.reduce((sum, { count }) => sum + count, 0);
             expect(told(plan.deletes)).toBe(names.length);
             expect(told(plan.keeps) + told(plan.deletes) + remains.histories.size).toBe(remains.objects.size);
           }),
@@ -186,6 +194,48 @@ export function describePlans(numRuns: number): void {
     );
 
     test(
+      'whatever is restored to wherever, at whatever moment of an --apply: it opens as it would have before, or not at all',
+      { timeout },
+      async () => {
+        await fc.assert(
+          fc.asyncProperty(
+            anyLife,
+            anyPolicy,
+            fc.double({ min: 0, max: 1, noNaN: true }),
+            async (life, policy, part) => {
+              const remains = life.remains();
+              const plan = await tryPrune(remains, policy);
+              if (plan === undefined) return;
+              const names = gone(plan);
+              for (const left of [after(remains, names, Math.round(names.length * part)), after(remains, names)]) {
+                for (const backup of remains.backups) {
+                  const before = recoveries(backup, remains, after(remains, []));
+                  for (const [target, recovery] of recoveries(backup, remains, left))
+                    if (opens(recovery)) expect(recovery).toEqual(before.get(target));
+                }
+              }
+            },
+          ),
+          runs,
+        );
+      },
+    );
+
+    test('every timeline keeps its newest segment, by which a gap before it can be proven', { timeout }, async () => {
+      await fc.assert(
+        fc.asyncProperty(anyLife, anyPolicy, async (life, policy) => {
+          const remains = life.remains();
+          const plan = await tryPrune(remains, policy);
+          if (plan === undefined) return;
+          const dead = new Set(gone(plan));
+          const left = [...remains.objects.keys()].filter((name) => !dead.has(name));
+          expect(newestSegments(left)).toEqual(newestSegments(remains.objects.keys()));
+        }),
+        runs,
+      );
+    });
+
+    test(
       'within a timeline the oldest goes first, and a child before what its parent has behind the fork',
       { timeout },
       async () => {
@@ -227,14 +277,11 @@ export function describePlans(numRuns: number): void {
           const left = after(remains, gone(plan));
           const kept = new Set(plan.kept.map(({ assessed }) => assessed.backup));
           for (const { timeline: target, hasBackup } of plan.live) {
-            const reach = (
-              isThere: (name: string) => boolean,
-              who: (backup: (typeof remains.backups)[number]) => boolean,
-            ): Set<string> =>
+            const reach = (there: Left, who: (backup: (typeof remains.backups)[number]) => boolean): Set<string> =>
               new Set(
                 plan.assessment.backups
                   .filter(({ backup, chain }) => chain.problems.length === 0 && who(backup))
-                  .map(({ backup }) => ({ backup, recovery: recover(backup, target, remains.histories, isThere) }))
+                  .map(({ backup }) => ({ backup, recovery: recover(backup, target, remains.histories, there) }))
                   .filter(({ recovery }) => recovery.isConsistent)
                   // A moment before its stop can't be reached by a backup.
                   .flatMap(({ backup, recovery }) =>
@@ -257,7 +304,7 @@ export function describePlans(numRuns: number): void {
     });
 
     test(
-      'what is kept is needed: by a kept backup, or behind what is young, or for a live timeline without a backup',
+      'what is kept is needed: by a kept backup, or behind what is young, or for a live timeline without a backup, or as the newest of its timeline',
       { timeout },
       async () => {
         await fc.assert(
@@ -274,9 +321,13 @@ export function describePlans(numRuns: number): void {
               .map(({ name }) => ({ timeline: parseInt(name.slice(0, 8), 16), lsn: numberOf(name) * size }));
             const places = [...plan.kept.map(({ assessed }) => assessed.backup.start), ...young];
             const dead = new Set(gone(plan));
+            const newest = newestSegments(remains.objects.keys());
             for (const name of remains.objects.keys()) {
               if (dead.has(name) || name.endsWith('history')) continue;
               const timeline = parseInt(name.slice(0, 8), 16);
+              // Or what belongs to it, or lies behind it: no segment does.
+              const tip = newest.get(timeline);
+              if (tip !== undefined && name >= tip) continue;
               const history = historyOf(timeline, remains.histories);
               const isNeeded = places.some((place) => {
                 if (place.timeline === timeline) return numberOf(name) >= place.lsn / size;

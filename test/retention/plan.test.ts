@@ -1,38 +1,17 @@
-/** Cases by name: what the policy means, and counterexamples that properties have found. */
+/** Cases by name: what the policy means, what becomes of what it does not keep, and counterexamples that properties have found. */
 import { describe, expect, test } from 'vitest';
 
 import { explain } from '../../src/retention/explain.ts';
 import type { Plan } from '../../src/retention/plan.ts';
 import { planPrune } from '../../src/retention/plan.ts';
 import { HOUR_MS, keyOf, Life } from './life.ts';
-import { DAY_MS, fate, gone, LEAST, look, prune } from './prune.ts';
-
-const SEGMENT = 2n ** 24n;
-const PRIMARY = { bytes: SEGMENT, from: 'primary', brings: false } as const;
-const STANDBY = { ...PRIMARY, from: 'standby' } as const;
-
-/** The numbers of the kept backups. */
-function kept(plan: Plan): string[] {
-  return plan.kept.map(({ assessed }) => assessed.backup.path.replace('file:///backups/', ''));
-}
+import { DAY_MS, fate, gone, kept, LEAST, look, PRIMARY, prune, SEGMENT, STANDBY, threeBackups } from './prune.ts';
 
 /** What becomes of each backup that is given up. */
 function givenUp(plan: Plan): Record<string, string> {
   return Object.fromEntries(
     plan.givenUp.map(({ assessed, becomes }) => [assessed.backup.path.replace('file:///backups/', ''), becomes]),
   );
-}
-
-/** Three full backups, ten days apart, with WAL between them. */
-function threeBackups(): Life {
-  const life = new Life(1);
-  for (let turn = 0; turn < 3; turn += 1) {
-    life.backup(0, PRIMARY);
-    life.write(0, 3n * SEGMENT);
-    life.wait(240);
-  }
-  life.write(0, SEGMENT);
-  return life;
 }
 
 describe('keep_backups', () => {
@@ -146,144 +125,21 @@ describe('besides the policy', () => {
     const life = new Life(1);
     life.write(0, 3n * SEGMENT);
     life.promote(0);
+    life.write(0, 2n * SEGMENT);
+    life.promote(0);
     life.write(1, 2n * SEGMENT);
     life.backup(1, PRIMARY);
     life.wait(48);
     life.write(1, SEGMENT);
-    const plan = await prune(life.remains(), LEAST);
-    expect(fate(plan, '0000000100000000000000FD.partial')).toBe('goes');
-    expect(
-      fate(await prune(life.remains(), { ...LEAST, keepWalMs: 3 * DAY_MS }), '0000000100000000000000FD.partial'),
-    ).toBe('stays');
-  });
-});
-
-describe('timelines', () => {
-  test('an abandoned branch goes when no kept backup leads to it; until stray_after it keeps its own backups', async () => {
-    const life = new Life(1);
-    life.backup(0, PRIMARY);
-    life.write(0, 5n * SEGMENT);
-    life.recover(0, 3n * SEGMENT, false);
-    life.write(1, 4n * SEGMENT);
-    life.wait(240);
-    life.write(0, SEGMENT);
-    life.backup(0, PRIMARY);
-    const plan = await prune(life.remains(), LEAST);
-    expect(kept(plan)).toEqual(['2']);
-    expect(fate(plan, '0000000200000000000000FE')).toBe('goes');
-    expect(explain(plan, '0000000200000000000000FE').reasons).toEqual([
-      'no kept backup leads to timeline 2, and nothing of it is young',
-    ]);
-    expect(fate(plan, '00000002.history')).toBe('stays');
-    const careful = await prune(life.remains(), { ...LEAST, strayAfterMs: 30 * DAY_MS });
-    expect(kept(careful)).toEqual(['1', '2']);
-    expect(gone(careful)).toEqual([]);
-  });
-
-  test('the oldest kept backup keeps every branch that forked behind it', async () => {
-    const life = new Life(1);
-    life.backup(0, PRIMARY);
-    life.write(0, 5n * SEGMENT);
-    life.recover(0, 3n * SEGMENT, false);
-    life.write(1, 4n * SEGMENT);
-    life.wait(2000);
-    life.write(0, SEGMENT);
-    const plan = await prune(life.remains(), LEAST);
-    expect(gone(plan)).toEqual([]);
-    expect(plan.kept[0]?.assessed.windows.map(({ timeline }) => timeline)).toEqual([1, 2]);
-  });
-
-  test('an archive that nobody pushes to any more is not made of strays', async () => {
-    const life = threeBackups();
-    life.wait(10_000);
-    const plan = await prune(life.remains(), LEAST);
-    expect(kept(plan)).toEqual(['3']);
-  });
-
-  test("a standby's backup, promoted before its last segment was archived, is restorable on the child's way", async () => {
-    const life = new Life(1);
-    life.backup(0, STANDBY);
-    life.promote(0);
-    life.write(1, 3n * SEGMENT);
-    const plan = await prune(life.remains(), LEAST);
-    expect(plan.kept[0]?.assessed).toMatchObject({ problems: [], consistentOn: [2], windows: [{ timeline: 2 }] });
-  });
-
-  test('a live timeline behind a gap keeps what may yet be mended', async () => {
-    const life = new Life(1);
-    life.backup(0, PRIMARY);
-    life.write(0, 4n * SEGMENT);
-    life.lose(3);
-    life.promote(0);
-    life.write(1, 2n * SEGMENT);
-    life.wait(2);
-    life.write(1, SEGMENT);
-    const plan = await prune(life.remains(), LEAST);
-    expect(plan.live).toMatchObject([{ timeline: 2, hasBackup: false }]);
-    expect(gone(plan)).toEqual([]);
-    expect(plan.assessment.backups[0]?.windows).toMatchObject([
-      { timeline: 1, gap: { missing: '0000000100000000000000FD', next: '0000000100000000000000FE' } },
-      { timeline: 2, gap: { missing: '0000000100000000000000FD' } },
-    ]);
-  });
-
-  test('a live timeline that no restorable backup leads to keeps its WAL, and what could lead to it', async () => {
-    const life = new Life(1);
-    life.backup(0, PRIMARY);
-    life.write(0, 2n * SEGMENT);
-    life.promote(0);
-    life.write(1, 2n * SEGMENT);
-    life.wait(240);
-    life.write(0, 2n * SEGMENT);
-    life.backup(0, PRIMARY);
     const remains = life.remains();
-    const strayAfterMs = 30 * DAY_MS;
-    remains.objects.delete('0000000100000000000000FB');
-    const plan = await prune(remains, { ...LEAST, strayAfterMs });
-    expect(plan.live.map(({ timeline, hasBackup }) => [timeline, hasBackup])).toEqual([
-      [1, true],
-      [2, false],
+    const plan = await prune(remains, LEAST);
+    const partials = [...remains.objects.keys()].filter((name) => name.endsWith('.partial'));
+    expect(partials.map((name) => [name, fate(plan, name)])).toEqual([
+      ['0000000100000000000000FD.partial', 'goes'],
+      ['0000000100000000000000FF.partial', 'stays'],
     ]);
-    expect(gone(plan)).toEqual([]);
-    expect(explain(plan, '0000000200000000000000FE').reasons).toEqual([
-      'timeline 2 is live, and no backup that the policy counts arrives there',
-    ]);
-    expect(gone(await prune(remains, LEAST))).toContain('0000000200000000000000FE');
-  });
-
-  test('the segment of a fork is read from the child: without it the way ends there, whatever the parent has', async () => {
-    const life = new Life(1);
-    life.backup(0, PRIMARY);
-    life.write(0, 5n * SEGMENT);
-    life.recover(0, 2n * SEGMENT, false);
-    life.write(1, 3n * SEGMENT);
-    const remains = life.remains();
-    remains.objects.delete('0000000200000000000000FF');
-    const { backups } = await look(remains);
-    expect(backups[0]?.windows).toMatchObject([
-      { timeline: 1, gap: undefined },
-      {
-        timeline: 2,
-        end: 0xffn * SEGMENT,
-        gap: { missing: '0000000200000000000000FF', next: '000000020000000100000000' },
-      },
-    ]);
-  });
-
-  test('it goes up to the fork, then the child, then the rest', async () => {
-    const life = new Life(1);
-    life.write(0, 4n * SEGMENT);
-    life.recover(0, 2n * SEGMENT, false);
-    life.write(1, 2n * SEGMENT);
-    life.wait(48);
-    life.write(0, 2n * SEGMENT);
-    life.backup(0, PRIMARY);
-    const { deletes } = await prune(life.remains(), LEAST);
-    expect(deletes.map(({ timeline, first, last }) => [timeline, first.slice(-2), last.slice(-2)])).toEqual([
-      [1, 'FA', 'FC'],
-      [2, 'FC', 'FD'],
-      [1, 'FD', 'FF'],
-    ]);
+    const careful = await prune(remains, { ...LEAST, keepWalMs: 3 * DAY_MS });
+    expect(partials.map((name) => fate(careful, name))).toEqual(['stays', 'stays']);
   });
 });
 
@@ -299,6 +155,34 @@ describe('what is given up', () => {
     const remains = life.remains();
     remains.objects.delete('0000000100000000000000FA');
     expect(givenUp(await prune(remains, LEAST))).toEqual({ 1: 'not-restorable', 2: 'shorter' });
+  });
+
+  test('brings its own WAL, and what follows went before: the next plan shows the gap, and does not call it as before', async () => {
+    const life = new Life(1);
+    life.backup(0, { ...STANDBY, brings: true });
+    life.write(0, 4n * SEGMENT);
+    life.recover(0, 2n * SEGMENT, false);
+    life.wait(48);
+    life.write(1, SEGMENT);
+    life.backup(1, PRIMARY);
+    const remains = life.remains();
+    const plan = await prune(remains, LEAST);
+    expect(givenUp(plan)).toEqual({ 1: 'shorter' });
+    for (const name of gone(plan)) remains.objects.delete(name);
+    const next = await prune(remains, LEAST);
+    expect(givenUp(next)).toEqual({ 1: 'already-short' });
+    expect(gone(next)).toEqual([]);
+    const [missing, newest] = ['0000000100000000000000FC', '0000000100000000000000FE'];
+    expect(next.givenUp[0]?.assessed.windows).toMatchObject([
+      { timeline: 1, gap: { missing, next: newest } },
+      { timeline: 2, gap: { missing } },
+    ]);
+  });
+
+  test('loses nothing where others need the same WAL, and there is no gap in it', async () => {
+    const life = threeBackups();
+    const plan = await prune(life.remains(), { ...LEAST, keepWalMs: 40 * DAY_MS });
+    expect(givenUp(plan)).toEqual({ 1: 'as-before', 2: 'as-before' });
   });
 
   test('a missing parent, and one that is broken itself', async () => {

@@ -5,9 +5,12 @@ import type { Policy } from '../../src/retention/policy.ts';
 import { assess, type Assessment } from '../../src/retention/assess.ts';
 import { toTimelineId } from '../../src/wal/name.ts';
 import { known } from '../wal/arbitraries.ts';
-import { HOUR_MS, listing, MEGABYTES_16, SYSTEM, type Remains } from './life.ts';
+import { HOUR_MS, Life, listing, MEGABYTES_16, SYSTEM, type Remains } from './life.ts';
 
 export const DAY_MS = 24 * HOUR_MS;
+export const SEGMENT = 2n ** 24n;
+export const PRIMARY = { bytes: SEGMENT, from: 'primary', brings: false } as const;
+export const STANDBY = { ...PRIMARY, from: 'standby' } as const;
 
 /** Keeps as little as can be: each test says what it is about. */
 export const LEAST: Policy = { keepBackups: 1, keepWalMs: 0, strayAfterMs: HOUR_MS, keep: [] };
@@ -38,4 +41,21 @@ export function gone(plan: Plan): string[] {
 /** What becomes of an object, in a word. */
 export function fate(plan: Plan, name: string): string {
   return explain(plan, name).fate;
+}
+
+/** The numbers of the kept backups. */
+export function kept(plan: Plan): string[] {
+  return plan.kept.map(({ assessed }) => assessed.backup.path.replace('file:///backups/', ''));
+}
+
+/** Three full backups, ten days apart, with WAL between them. */
+export function threeBackups(): Life {
+  const life = new Life(1);
+  for (let turn = 0; turn < 3; turn += 1) {
+    life.backup(0, PRIMARY);
+    life.write(0, 3n * SEGMENT);
+    life.wait(240);
+  }
+  life.write(0, SEGMENT);
+  return life;
 }

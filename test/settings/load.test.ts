@@ -35,6 +35,7 @@ test('the least settings, and every default', async () => {
     signing: {},
     compression: { level: 3 },
     backups: [],
+    agent: { enabled: true, memory: 256 * 1024 * 1024, nice: 5 },
   });
 });
 
@@ -81,7 +82,12 @@ url = "file:///backups/base/"
 [[backups]]
 history_files = "nightly*"
 [agent]
+enabled = false
 socket = "/run/walseal.sock"
+workers = 3
+memory = "512MB"
+bandwidth = "20MB"
+nice = 0
 `);
   const directory = dirname(settings.path);
   expect(settings).toEqual({
@@ -118,7 +124,14 @@ socket = "/run/walseal.sock"
       { kind: 'location', url: 'file:///backups/base', scheme: 'file' },
       { kind: 'vouched', historyFiles: 'nightly*' },
     ],
-    agentSocket: '/run/walseal.sock',
+    agent: {
+      enabled: false,
+      socket: '/run/walseal.sock',
+      workers: 3,
+      memory: 512 * 1024 * 1024,
+      bandwidth: 20 * 1024 * 1024,
+      nice: 0,
+    },
   });
 });
 

@@ -26,12 +26,37 @@ export async function readLocations(
   wantsOwnWal: (backup: BaseBackup) => boolean,
 ): Promise<Catalogues> {
   const catalogues = new Map<Storage, Catalogue>();
-  for (const location of locations) {
-    const catalogue = await attempt(location.url, () => readCatalogue(location, deadline, { wantsOwnWal }));
-    requireBackups(location, catalogue);
-    catalogues.set(location, catalogue);
+  for (const location of locations) catalogues.set(location, await readLocation(location, deadline, wantsOwnWal));
+  return catalogues;
+}
+
+/**
+ * Reads all locations once more, for own WAL that `wantsOwnWal` asks for. A backup that has come since they were `known`
+ * is left out, as the WAL that it needs may not have been listed; for `changeOfBackups` it is new. Errors: as
+ * `readLocations`.
+ */
+export async function readOwnWal(
+  known: Catalogues,
+  deadline: Deadline,
+  wantsOwnWal: (backup: BaseBackup) => boolean,
+): Promise<Catalogues> {
+  const catalogues = new Map<Storage, Catalogue>();
+  for (const [location, { backups, manifests }] of known) {
+    const paths = new Set(backups.map(({ path }) => path));
+    const now = await readLocation(location, deadline, wantsOwnWal);
+    catalogues.set(location, { ...now, backups: now.backups.filter(({ path }) => paths.has(path)), manifests });
   }
   return catalogues;
+}
+
+async function readLocation(
+  location: Storage,
+  deadline: Deadline,
+  wantsOwnWal: (backup: BaseBackup) => boolean,
+): Promise<Catalogue> {
+  const catalogue = await attempt(location.url, () => readCatalogue(location, deadline, { wantsOwnWal }));
+  requireBackups(location, catalogue);
+  return catalogue;
 }
 
 function requireBackups({ url }: Storage, { backups, others }: Catalogue): void {

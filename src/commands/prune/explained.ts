@@ -28,6 +28,8 @@ export const MEANING: Readonly<Record<GivenUpBackup['becomes'], string>> = {
   'as-before': 'no policy keeps it; it loses nothing for now, as others need the same WAL',
   shorter:
     "no policy keeps it; its own WAL keeps it consistent, and what follows is not whole: restore it with recovery_target = 'immediate' only, from PostgreSQL 15 on with recovery_prefetch = off as well",
+  'already-short':
+    "no policy keeps it, and this plan takes nothing from it, but WAL that follows it is missing already: restore it to a moment before the gap only, such as recovery_target = 'immediate', from PostgreSQL 15 on with recovery_prefetch = off as well",
   lost: "no policy keeps it, and without the WAL that goes it can't be restored from this archive any more",
   'not-restorable': "it can't be restored",
 };

@@ -48,7 +48,7 @@ function archiveOf(finding: Finding): object {
     ...there,
     backups: backupsOf(plan),
     live: plan.live.map(({ timeline, newestMs, hasBackup }) => ({ timeline, newestAt: time(newestMs), hasBackup })),
-    keeps: plan.keeps.map(decisionOf),
+    keeps: plan.keeps.map((keeping) => ({ ...decisionOf(keeping), because: keeping.because })),
     deletes: plan.deletes.map(decisionOf),
     untouched,
     ...(applied && { result: resultOf(applied) }),

@@ -11,6 +11,7 @@ import type { Finding, Findings } from './findings.ts';
 import type { Io } from '../io.ts';
 import { allOthers } from './backups.ts';
 import { explainBackups, MEANING } from './explained.ts';
+import { placesOf } from './places.ts';
 
 export function reportText(all: Findings, io: Io): void {
   const { options, findings, passedOver, catalogues } = all;
@@ -52,6 +53,7 @@ const OBJECT_FATE = { stays: 'stays', goes: 'goes', untouched: 'is never touched
 const FATE: Readonly<Record<GivenUpBackup['becomes'], string>> = {
   'as-before': 'given up, as before',
   shorter: 'given up, shorter',
+  'already-short': 'given up, already short',
   lost: 'given up, lost',
   'not-restorable': 'not restorable',
 };
@@ -99,9 +101,9 @@ const TIMELINE: Column = { title: 'TIMELINE', align: 'right' };
 const OBJECTS: Column = { title: 'OBJECTS', align: 'right' };
 const SIZE: Column = { title: 'SIZE', align: 'right' };
 
+const LABEL: Column = { title: 'LABEL', most: 32 };
+const PLACE: Column = { title: 'PATH', most: 32 };
 const BACKUP_COLUMNS: readonly Column[] = [
-  { title: 'ENDED' },
-  { title: 'LABEL', most: 32 },
   { title: 'KIND' },
   TIMELINE,
   { title: 'START' },
@@ -111,22 +113,26 @@ const BACKUP_COLUMNS: readonly Column[] = [
 ];
 
 function backupLines({ backups }: Assessment, fates: ReadonlyMap<AssessedBackup, string>): string[] {
+  const places = placesOf(backups.map(({ backup }) => backup));
+  const hasPlaces = places.size > 0;
   const rows = backups.flatMap((assessed) => {
     const { backup, windows, problems } = assessed;
     const [first = '', ...others] = windows.map(windowText);
     const fate = fates.get(assessed) ?? (problems.length > 0 ? 'not restorable' : '');
     const { stoppedAt, label, kind, start, stop } = backup;
+    const named = hasPlaces ? [label, places.get(backup) ?? ''] : [label];
     const what = [
       formatTime(stoppedAt),
-      label,
+      ...named,
       kind,
       String(start.timeline),
       formatLsn(start.lsn),
       formatLsn(stop.lsn),
     ];
-    return [[...what, first, fate], ...others.map((other) => ['', '', '', '', '', '', other, ''])];
+    return [[...what, first, fate], ...others.map((other) => [...what.map(() => ''), other, ''])];
   });
-  return rows.length === 0 ? [] : [...table(BACKUP_COLUMNS, rows), ...problemLines(backups)];
+  const columns = [{ title: 'ENDED' }, LABEL, ...(hasPlaces ? [PLACE] : []), ...BACKUP_COLUMNS];
+  return rows.length === 0 ? [] : [...table(columns, rows), ...problemLines(backups)];
 }
 
 function problemLines(backups: readonly AssessedBackup[]): string[] {

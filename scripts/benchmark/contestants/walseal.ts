@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { generateIdentity, generateSigningKey } from '../../../src/seal/keys.ts';
+import { TABLES } from '../../../src/settings/keys.ts';
+import { makeDirectory, programs } from '../../../test/harness/archiving.ts';
+import { writeAsServer } from '../../../test/harness/server-user.ts';
+import { directoryOf } from '../storehouse.ts';
+import type { Contestant, Ground } from './contestant.ts';
+
+/** Each command handles its one file. */
+export const walsealAlone = walseal('walseal', false);
+/** The first command starts a process that pushes and fetches ahead. */
+export const walsealWithAgent = walseal('walseal-agent', true);
+
+const KNOWS_AGENT = 'enabled' in TABLES.agent.entries;
+
+function walseal(name: string, hasAgent: boolean): Contestant {
+  return {
+    name,
+    says: `walseal ${hasAgent ? 'with its agent' : 'without an agent'}, level 3, encrypted, signed, verified`,
+    ahead: hasAgent,
+    stores: ['file'],
+    missing: () => (hasAgent && !KNOWS_AGENT ? 'this walseal has no agent yet' : undefined),
+    prepare: async (ground) => {
+      const directory = await programs();
+      return {
+        archiveCommand: `${directory}/wal-push "%p"`,
+        restoreCommand: `${directory}/wal-fetch "%f" "%p"`,
+        env: { WALSEAL_CONFIG: configure(ground, hasAgent) },
+      };
+    },
+  };
+}
+
+/** The same for all rounds: a recovery opens what a drain has sealed. */
+const { identity, recipient } = generateIdentity();
+const { privatePem } = generateSigningKey();
+
+/** Writes keys and settings. Returns the path. */
+function configure({ directory, storehouse }: Ground, hasAgent: boolean): string {
+  const path = join(directory, 'walseal.toml');
+  if (!existsSync(join(directory, 'agent'))) makeDirectory(join(directory, 'agent'));
+  writeAsServer(join(directory, 'identity.txt'), `${identity}\n`);
+  writeAsServer(join(directory, 'signing.pem'), privatePem);
+  const lines = [
+    '[[archive]]',
+    `url = "file://${directoryOf(storehouse)}"`,
+    '[encryption]',
+    `recipients = ["${recipient}"]`,
+    'identity_file = "identity.txt"',
+    '[signing]',
+    'key_file = "signing.pem"',
+    'trusted = []',
+    '[compression]',
+    'level = 3',
+  ];
+  if (KNOWS_AGENT) lines.push('[agent]', `enabled = ${hasAgent}`, `socket = "${join(directory, 'agent', 'socket')}"`);
+  writeAsServer(path, `${lines.join('\n')}\n`);
+  return path;
+}

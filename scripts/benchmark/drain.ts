@@ -1,0 +1,132 @@
+/**
+ * How long a server with waiting segments takes to be rid of them: the commands are run by the real server's archiver, as
+ * it runs them, and the time is that from the moment it is told its archive_command until the last segment is archived.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { startFrom, type PostgresServer, type Settings } from '../../test/harness/postgres.ts';
+import { removeScratch } from '../../test/harness/scratch.ts';
+import { asUser, baseEnvironment, serverUser } from '../../test/harness/server-user.ts';
+import { waitFor } from '../../test/harness/wait.ts';
+import { KEEPS_SEGMENTS, statusDirectory, type WaitingCluster } from './cluster.ts';
+import type { Contestant, Ground, Ready } from './contestants/contestant.ts';
+import { makeGround } from './ground.ts';
+import { keysOf } from './storehouse.ts';
+import type { Series } from './run.ts';
+import { inTurns } from './turns.ts';
+import { medianUsage, UsageWatch, type Usage } from './usage.ts';
+
+/** One measurement. */
+interface Timed {
+  readonly seconds: number;
+  readonly usage: Usage;
+}
+
+const DRAIN_LIMIT_MS = 20 * 60_000;
+/** A server syncs the names of what it has archived, as it does everywhere. */
+const SETTINGS: Settings = { ...KEEPS_SEGMENTS, fsync: true, archive_mode: 'on', archive_command: '' };
+
+/** Each contestant drains copies of one cluster, in turns. */
+export async function measureDrain(
+  runId: string,
+  cluster: WaitingCluster,
+  contestants: readonly Contestant[],
+  rounds: number,
+): Promise<Series[]> {
+  const all = await inTurns(contestants, rounds, (contestant) => drain(cluster, contestant));
+  return contestants.map(({ name }, index) => ({
+    runId,
+    part: 'drain',
+    setting: 'directory',
+    contestant: name,
+    unit: 's',
+    values: (all[index] ?? []).map(({ seconds }) => seconds),
+    usage: medianUsage((all[index] ?? []).map(({ usage }) => usage)),
+    segments: cluster.segments.length,
+  }));
+}
+
+/** One drain by one contestant, into a new archive, which is removed. */
+async function drain(cluster: WaitingCluster, contestant: Contestant): Promise<Timed> {
+  const ground = makeGround(cluster);
+  try {
+    return await drainOn(ground, cluster, contestant);
+  } finally {
+    removeScratch(ground.directory);
+  }
+}
+
+/** The same on ground that is there, whose archive is left full. */
+async function drainOn(ground: Ground, cluster: WaitingCluster, contestant: Contestant): Promise<Timed> {
+  const ready = await contestant.prepare(ground);
+  const before = (await keysOf(ground.storehouse)).length;
+  const timed = ready.loop === undefined ? await byServer(ground, cluster, ready) : await byLoop(ground, ready.loop);
+  const stored = (await keysOf(ground.storehouse)).length - before;
+  // Some keep a file or two besides; less than all is another's work.
+  if (stored < cluster.segments.length) {
+    throw new Error(`${contestant.name} says that it has stored all segments, and there are ${stored} files`);
+  }
+  return timed;
+}
+
+async function byServer(ground: Ground, cluster: WaitingCluster, ready: Ready): Promise<Timed> {
+  const mark = newMark();
+  const server = await startFrom(ground.dataDirectory, { settings: SETTINGS, env: { ...ready.env, [mark]: '1' } });
+  const watch = UsageWatch.ofServer(server.pid ?? 0, `${mark}=1`);
+  try {
+    const start = performance.now();
+    server.reload({ ...SETTINGS, archive_command: ready.archiveCommand });
+    await allArchived(server, cluster);
+    const seconds = (performance.now() - start) / 1000;
+    const usage = watch.stop();
+    await provedByServer(server, cluster);
+    return { seconds, usage };
+  } finally {
+    await server.stop('immediate');
+    await watch.endAll();
+  }
+}
+
+async function allArchived(server: PostgresServer, { segments }: WaitingCluster): Promise<void> {
+  const directory = statusDirectory(server.dataDirectory);
+  const last = join(directory, `${segments.at(-1) ?? ''}.done`);
+  // The archiver goes by their names: only when the last one is done is it worth while to look at all.
+  const isDone = (): boolean =>
+    existsSync(last) &&
+    readdirSync(directory).every((name) => !name.endsWith('.ready') || !segments.includes(name.slice(0, 24)));
+  await waitFor('the last segment to be archived', isDone, DRAIN_LIMIT_MS, () => server.log().slice(-4000));
+}
+
+async function provedByServer(server: PostgresServer, { segments }: WaitingCluster): Promise<void> {
+  const [row] = await server.query(
+    'select archived_count::int as archived, failed_count::int as failed from pg_stat_archiver',
+  );
+  if (Number(row?.['archived']) < segments.length || Number(row?.['failed']) > 0) {
+    throw new Error(`the server says of its archiver: ${JSON.stringify(row)}\n${server.log().slice(-4000)}`);
+  }
+}
+
+async function byLoop(ground: Ground, [command, ...args]: readonly [string, ...string[]]): Promise<Timed> {
+  const mark = newMark();
+  const watch = UsageWatch.ofOurs(`${mark}=1`);
+  const start = performance.now();
+  const loop = spawn(command, args, {
+    cwd: join(ground.dataDirectory, 'pg_wal'),
+    env: { ...baseEnvironment(), [mark]: '1' },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    ...asUser(serverUser()),
+  });
+  const [status] = (await once(loop, 'exit')) as [number | null];
+  const seconds = (performance.now() - start) / 1000;
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(status)}`);
+  return { seconds, usage: watch.stop() };
+}
+
+/** A variable of this measurement alone. */
+function newMark(): string {
+  return `BENCH_${randomBytes(8).toString('hex')}`;
+}

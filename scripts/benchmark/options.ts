@@ -1,0 +1,91 @@
+import { parseArgs } from 'node:util';
+
+import { CONTESTANTS } from './contestants/all.ts';
+
+export const PARTS = ['single', 'start', 'drain'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface Options {
+  readonly parts: ReadonlySet<Part>;
+  readonly segments: number;
+  /** Of drains and recoveries. */
+  readonly rounds: number;
+  /** Of single commands. */
+  readonly manyRounds: number;
+  readonly contestants: ReadonlySet<string>;
+  readonly json: boolean;
+}
+
+/** Undefined: help was asked for. Throws a sentence where the words can't be understood. */
+export function parseOptions(args: readonly string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      segments: { type: 'string', default: '200' },
+      rounds: { type: 'string' },
+      contestants: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  return {
+    parts: new Set(positionals.length === 0 ? PARTS : positionals.map((word) => oneOf(PARTS, word, 'part'))),
+    segments: wholeNumber('--segments', values.segments, 2),
+    rounds: wholeNumber('--rounds', values.rounds ?? '3', 1),
+    manyRounds: wholeNumber('--rounds', values.rounds ?? '21', 1),
+    contestants: new Set(contestantsOf(values.contestants)),
+    json: values.json,
+  };
+}
+
+function contestantsOf(text: string | undefined): string[] {
+  const known = CONTESTANTS.map(({ name }) => name);
+  return text === undefined ? known : text.split(',').map((word) => oneOf(known, word, 'contestant'));
+}
+
+function oneOf<const T extends string>(known: readonly T[], word: string, what: string): T {
+  const found = known.find((one) => one === word);
+  if (found === undefined) throw new Error(`"${word}" is no ${what}: there are ${known.join(', ')}`);
+  return found;
+}
+
+function wholeNumber(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least) {
+    throw new Error(`${option} takes a whole number from ${least} on, not "${text}"`);
+  }
+  return value;
+}
+
+export const HELP = `Usage: scripts/bench [PART...] [OPTION...]
+       scripts/bench show FILE...    runs that were written with --json, each by itself: two runs are not compared
+       scripts/bench prune [--help]
+
+Measures walseal beside what it is compared with, in turns and in one run, on segments that a pgbench-like load on a real
+PostgreSQL 18 wrote, and prints medians, quartiles, ratios and the bounds that this project holds itself to.
+
+Parts (default: all)
+  single   one push and one fetch, by hand
+  start    wal-push --version through its launcher, and the clients of the clouds' stores, against an empty program
+  drain    a server that has waiting segments archives all of them
+  prune    alone: what a plan over a million objects costs
+
+Contestants
+${CONTESTANTS.map(({ name, says }) => `  ${name.padEnd(18)} ${says}`).join('\n')}
+What is not there is fetched into .cache/peers; what can't be had is named and left out.
+
+Options
+  --segments N         how many wait (default 200; with less the bounds don't count)
+  --rounds N           how often each is measured (default 3; single commands 21)
+  --contestants A,B    these alone
+  --json               print the run as JSON
+  --help               this text
+
+Examples
+  scripts/bench
+  scripts/bench drain --segments 50 --rounds 5 --contestants walseal,pgbackrest-async
+
+Status: 0; 1 where a bound is exceeded; 64 for words that can't be understood.
+`;

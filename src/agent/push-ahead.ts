@@ -1,0 +1,212 @@
+import { readdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+import { readWalFile } from '../archive/check.ts';
+import type { InTurn } from '../archive/place.ts';
+import { pushDeadline, pushFile, type Gates, type PushContext } from '../archive/push.ts';
+import { Failure } from '../exit.ts';
+import type { AgentSettings } from '../settings/schema.ts';
+import type { Deadline } from '../storage/deadline.ts';
+import { parseWalName, type WalName } from '../wal/name.ts';
+import { Gate, Place } from './gates.ts';
+import { isSameFile, type FileId } from './message.ts';
+import { identifyFile } from './requester.ts';
+
+/** How far ahead of the file that the server asked for. */
+const MAX_AHEAD = 32;
+/** With more waiting, the backlog counts for more than the cores that the database would have. */
+const BACKLOG = 16;
+/** What a byte of a file on its way takes up: its sealed copy, and the buffers it is made with. */
+const MEMORY_PER_BYTE = 1.5;
+const READY = '.ready';
+
+/** A file that is stored, or on its way, as it was when it was read. */
+interface Job {
+  readonly file: FileId;
+  readonly warnings: readonly string[];
+  /** Resolves when it is stored and verified, or proven identical. Errors: Failure. */
+  readonly stored: Promise<void>;
+  /** The server waits for it: it waits for nobody from now on. */
+  ask(): void;
+}
+
+/**
+ * Pushes the file that the server asks for, and those that wait behind it ahead of its asking. That a file is archived
+ * is known here alone, in memory, and bound to what the file was when it was read.
+ *
+ * What is pushed ahead takes its name in an archive only when the file before it on the same timeline has taken its
+ * own: so two copies of a cluster that archive to the same place can't each store a part of one timeline.
+ */
+export class PushAhead {
+  readonly #context: PushContext;
+  readonly #dataDirectory: string;
+  readonly #limits: AgentSettings;
+  readonly #jobs = new Map<string, Job>();
+  readonly #deadlines = new Set<Deadline>();
+  /** The last place in the queue of each archive and timeline. */
+  readonly #queues = new Map<string, Place>();
+  /** On each timeline, the file that was refused: nothing from there on is pushed ahead. */
+  readonly #refused = new Map<number, string>();
+  readonly #workers = new Gate(1);
+  readonly #memory = new Gate(1);
+
+  constructor(context: PushContext, dataDirectory: string) {
+    this.#context = context;
+    this.#dataDirectory = dataDirectory;
+    this.#limits = context.settings.agent;
+  }
+
+  /** The server asks for a file in pg_wal. Returns, when it is archived, what is unusual about it. Errors: Failure. */
+  async push(name: WalName, file: FileId): Promise<readonly string[]> {
+    const job = await this.#settle(name, file);
+    if (this.#refused.get(name.timeline) === name.name) this.#refused.delete(name.timeline);
+    this.#goAhead(name).catch(() => {
+      // What can't be pushed ahead is pushed when the server asks, and then its failure is told.
+    });
+    return job.warnings;
+  }
+
+  /** The server is on its way down: what is under way gets so many milliseconds. */
+  hurry(ms: number): void {
+    for (const deadline of this.#deadlines) deadline.shorten(ms);
+  }
+
+  /** Another server is there: nothing that was found out is known of its files. */
+  forget(): void {
+    this.#jobs.clear();
+    this.#queues.clear();
+    this.#refused.clear();
+  }
+
+  /** The job of a file that the server asks for, when it has succeeded. */
+  async #settle(name: WalName, file: FileId): Promise<Job> {
+    const known = this.#jobs.get(name.name);
+    if (known !== undefined && isSameFile(known.file, file)) {
+      known.ask();
+      try {
+        await known.stored;
+        return known;
+      } catch (error) {
+        // What went wrong ahead of its time must not fail the server: it may be over.
+        if (isRefusal(error)) throw error;
+      }
+    }
+    const job = this.#begin(name, file);
+    job.ask();
+    await job.stored;
+    return job;
+  }
+
+  #begin(name: WalName, file: FileId): Job {
+    const asked = Promise.withResolvers<undefined>();
+    const warnings: string[] = [];
+    const places = this.#queue(name);
+    const inTurn: InTurn = async (archive, act) => {
+      const place = places[this.#context.archives.indexOf(archive)];
+      if (place === undefined) return act();
+      const isClear = await Promise.race([place.isClear, asked.promise.then(() => true)]);
+      if (!isClear) throw new Failure('unreachable', `${name.name} waits for the file before it, which was not stored`);
+      const result = await act();
+      place.leave(true);
+      return result;
+    };
+    const sealing = <T>(act: () => Promise<T>): Promise<T> => this.#workers.through(act, asked.promise);
+    const stored = this.#memory.through(
+      () => this.#store(name, file, (line) => warnings.push(line), { sealing, inTurn }),
+      asked.promise,
+    );
+    const job = {
+      file,
+      warnings,
+      stored,
+      ask: () => {
+        asked.resolve(undefined);
+      },
+    };
+    this.#jobs.set(name.name, job);
+    const leave = (cameThrough: boolean): void => {
+      for (const place of places) place.leave(cameThrough);
+    };
+    stored.then(
+      () => {
+        leave(true);
+      },
+      (error: unknown) => {
+        leave(false);
+        if (this.#jobs.get(name.name) === job) this.#jobs.delete(name.name);
+        if (isRefusal(error)) this.#refuse(name);
+      },
+    );
+    return job;
+  }
+
+  /** A place in the queue of each archive. Only segments follow one another. */
+  #queue({ kind, timeline }: WalName): Place[] {
+    if (kind !== 'segment') return [];
+    return this.#context.archives.map((_archive, index) => {
+      const queue = `${index} ${timeline}`;
+      const place = new Place(this.#queues.get(queue));
+      this.#queues.set(queue, place);
+      return place;
+    });
+  }
+
+  async #store(name: WalName, file: FileId, warn: (line: string) => void, gates: Gates): Promise<void> {
+    const path = join(this.#dataDirectory, 'pg_wal', name.name);
+    const seen = await readWalFile(path, this.#context.cluster.systemId);
+    const deadline = pushDeadline(this.#context.settings, seen);
+    this.#deadlines.add(deadline);
+    try {
+      await pushFile(seen, this.#context, deadline, warn, gates);
+    } finally {
+      deadline.close();
+      this.#deadlines.delete(deadline);
+    }
+    if (!isSameFile(identifyFile(path), file)) {
+      throw new Failure('unreachable', `${name.name} is another file than it was when it was to be archived`);
+    }
+  }
+
+  /** Begins with what waits behind a file that is archived. */
+  async #goAhead(name: WalName): Promise<void> {
+    for (const [known] of this.#jobs)
+      if (known <= name.name && known.slice(0, 8) === name.name.slice(0, 8)) this.#jobs.delete(known);
+    const all = await this.#waiting();
+    this.#workers.width = this.#limits.workers ?? usualWorkers(all.length);
+    const refused = this.#refused.get(name.timeline);
+    const behind = all.filter((one) => one.timeline === name.timeline && one.name > name.name).slice(0, MAX_AHEAD);
+    for (const next of behind) {
+      if (refused !== undefined && next.name >= refused) return;
+      if (this.#jobs.has(next.name)) continue;
+      const file = identifyFile(join(this.#dataDirectory, 'pg_wal', next.name));
+      this.#memory.width = Math.max(1, Math.floor(this.#limits.memory / (Number(file.size) * MEMORY_PER_BYTE)));
+      this.#begin(next, file);
+    }
+  }
+
+  /** The segments that wait, in the server's order. */
+  async #waiting(): Promise<WalName[]> {
+    const names = await readdir(join(this.#dataDirectory, 'pg_wal', 'archive_status'));
+    return names
+      .filter((name) => name.endsWith(READY))
+      .sort()
+      .flatMap((name) => parseWalName(name.slice(0, -READY.length)) ?? [])
+      .filter(({ kind }) => kind === 'segment');
+  }
+
+  #refuse(name: WalName): void {
+    const earlier = this.#refused.get(name.timeline);
+    if (earlier === undefined || name.name < earlier) this.#refused.set(name.timeline, name.name);
+  }
+}
+
+function usualWorkers(waiting: number): number {
+  const cores = availableParallelism();
+  return waiting > BACKLOG ? cores : Math.max(1, Math.floor(cores / 2));
+}
+
+/** What says that this server's WAL is not what the archive should hold. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Failure && ['different', 'invalid', 'damaged'].includes(error.kind);
+}

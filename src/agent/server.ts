@@ -1,0 +1,118 @@
+import { renameSync, rmSync, statSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+import { AT_WORK, parseRequest, REQUEST_MAX_BYTES, SIGN_OF_LIFE_MS, type Answer, type Request } from './message.ts';
+
+/** How long a socket that is there may take to show whether somebody listens. */
+const CONNECT_MS = 1_000;
+const OURS_ALONE = 0o177;
+
+/** Answers one request. What it throws, but for a Failure, is a bug: the connection is cut, and who asked works alone. */
+export type Handle = (request: Request) => Promise<Answer>;
+
+/** Listens on a Unix socket, and answers one request a connection. */
+export class AgentServer {
+  readonly #path: string;
+  readonly #handle: Handle;
+  readonly #server: Server;
+  readonly #open = new Set<Socket>();
+  #inode: bigint | undefined;
+
+  constructor(path: string, handle: Handle) {
+    this.#path = path;
+    this.#handle = handle;
+    this.#server = createServer((socket) => {
+      this.#serve(socket);
+    });
+  }
+
+  /** Whether it listens now; false where another agent does already. Errors: those of the system. */
+  async listen(): Promise<boolean> {
+    if (await isListening(this.#path)) return false;
+    // Bound elsewhere first: a socket that nobody listens on is replaced at once, and none of ours is ever taken away.
+    const temporary = `${this.#path}.${process.pid}`;
+    rmSync(temporary, { force: true });
+    const umask = process.umask(OURS_ALONE);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject).listen(temporary, resolve);
+      });
+    } finally {
+      process.umask(umask);
+    }
+    this.#inode = inodeOf(temporary);
+    renameSync(temporary, this.#path);
+    return true;
+  }
+
+  /** Whether it is our socket that requests come to: of two agents that start at once, the last one stays. */
+  isReached(): boolean {
+    return this.#inode !== undefined && inodeOf(this.#path) === this.#inode;
+  }
+
+  /** Cuts all connections, and removes the socket. */
+  close(): void {
+    if (this.isReached()) rmSync(this.#path, { force: true });
+    this.#server.close();
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #serve(socket: Socket): void {
+    this.#open.add(socket);
+    let text = '';
+    let isAsked = false;
+    socket
+      .setEncoding('utf8')
+      // Whoever asked is gone: what was begun for him is not lost, as he asks again.
+      .on('error', () => socket.destroy())
+      .on('close', () => this.#open.delete(socket))
+      .on('data', (piece: string) => {
+        text += piece;
+        if (text.length > REQUEST_MAX_BYTES) socket.destroy();
+        if (isAsked || !text.includes('\n')) return;
+        isAsked = true;
+        void this.#answer(socket, text.slice(0, text.indexOf('\n')));
+      });
+  }
+
+  async #answer(socket: Socket, line: string): Promise<void> {
+    const say = (text: string): void => {
+      if (!socket.destroyed) socket.write(`${text}\n`);
+    };
+    say(AT_WORK);
+    const signs = setInterval(say, SIGN_OF_LIFE_MS, AT_WORK);
+    try {
+      const answer = await this.#handle(parseRequest(line));
+      say(JSON.stringify(answer));
+      socket.end();
+    } catch (error) {
+      process.stderr.write(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      socket.destroy();
+    } finally {
+      clearInterval(signs);
+    }
+  }
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (is: boolean): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.setTimeout(CONNECT_MS, () => {
+      settle(true);
+    });
+    socket.once('connect', () => {
+      settle(true);
+    });
+    socket.once('error', () => {
+      settle(false);
+    });
+  });
+}

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs';
+
+import type { Settings } from '../settings/schema.ts';
+import { hasRoomForAgent } from './cgroup.ts';
+import { identifyDirectory, makeSocketDirectory, socketPath } from './where.ts';
+
+/** What the runtime and the program take up, beside the files on their way. Bytes. */
+const OWN_MEMORY = 100 * 1024 * 1024;
+const ADOPTING_POSTMASTER = '1';
+const READY = '.ready';
+/** With fewer files waiting, the next push is as good alone. */
+const WORTH_WHILE = 2;
+
+/** Whether so many files wait for wal-push that an agent is worth its start. Looks in the current directory. */
+export function muchIsWaiting(): boolean {
+  let waiting = 0;
+  for (const name of readdirSync('pg_wal/archive_status')) {
+    if (name.endsWith(READY)) waiting += 1;
+    // The file that was archived just now is among them still.
+    if (waiting > WORTH_WHILE) return true;
+  }
+  return false;
+}
+
+/**
+ * Starts an agent for the data directory that is the current one, where it can do no harm: not below a postmaster that
+ * is PID 1, which adopts orphans and takes their end for a crash, nor in a control group that is tight or dies as a
+ * whole. It goes on when we have ended. Errors: those of the system.
+ */
+export function startAgent(settings: Settings): void {
+  const [postmaster = ADOPTING_POSTMASTER] = readFileSync('postmaster.pid', 'latin1').split('\n');
+  if (postmaster === ADOPTING_POSTMASTER) return;
+  if (!hasRoomForAgent(settings.agent.memory + OWN_MEMORY)) return;
+  makeSocketDirectory();
+  const socket = socketPath(settings.agent.socket, identifyDirectory('.'));
+  if (socket === undefined) return;
+  // Nothing of the server's is inherited: its log would not be closed before we end.
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  const log = openSync(`${socket}.log`, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+  try {
+    const words = ['agent', '--on-demand', '--config', settings.path, '--pgdata', process.cwd()];
+    const [program = '', ...first] = ownCommand();
+    spawn(program, [...first, ...words], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', log] }).unref();
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** How this program is started: the executable by itself, or the sources by Node. */
+function ownCommand(): string[] {
+  const [runtime = '', script = ''] = process.argv;
+  return 'bun' in process.versions ? [process.execPath] : [runtime, ...process.execArgv, script];
+}

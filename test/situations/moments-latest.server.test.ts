@@ -1,0 +1,19 @@
+import { describe } from 'vitest';
+
+import { branches } from '../harness/branches.ts';
+import { loseArchiveAtEach } from '../harness/moments.ts';
+import { preferMemory } from '../harness/scratch.ts';
+import { situation } from '../harness/situations.ts';
+
+preferMemory();
+
+describe('Recovery: the archive is lost at any one request', () => {
+  situation(
+    'that goes to the end of the latest timeline',
+    async (version) => {
+      const past = await branches(version);
+      await loseArchiveAtEach(past, past.goals.latest);
+    },
+    { always: true },
+  );
+});
