@@ -172,7 +172,7 @@ export function withMode(path: string, mode: number, says: RegExp): Trouble {
 
 /** By the name that it shows, since 13 does not list it in pg_stat_activity. 0 where there is none. */
 export function archiverPid({ pid = 0 }: PostgresServer): number {
-  return childrenOf(pid).find((child) => /^postgres: archiver/.test(read(`/proc/${child}/cmdline`))) ?? 0;
+  return childrenOf(pid).find((child) => read(`/proc/${child}/cmdline`).startsWith('postgres: archiver')) ?? 0;
 }
 
 /** Ends the program that the server has started: a launcher waits for it, and a shell for the launcher. */

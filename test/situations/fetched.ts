@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 
 import { STATUS, type FailureKind } from '../../src/exit.ts';
-import { Breakable, withMode, type Trouble } from '../harness/failures.ts';
+import type { Breakable } from '../harness/failures.ts';
+import { withMode, type Trouble } from '../harness/failures.ts';
 import type { Past } from '../harness/past.ts';
 
 export type FetchTrouble = Trouble & { readonly kind: FailureKind };
