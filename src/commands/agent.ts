@@ -36,7 +36,11 @@ export async function agent(options: AgentCommandOptions, io: Io): Promise<Outco
     running.close();
   });
   if (isService) io.warn(`works for ${dataDirectory}, and listens on ${socket}`);
-  io.warn(`ends: ${await running.run(isInterrupted)}`);
+  try {
+    io.warn(`ends: ${await running.run(isInterrupted)}`);
+  } finally {
+    running.close();
+  }
   return 'done';
 }
 
