@@ -16,6 +16,8 @@ import { layReady, pushAgain, setAside, untilArchivingGoesOn, untilRefused } fro
 
 /** From before the past began to archive. */
 const OLD_NAME = '000000010000000000000001';
+/** As the server names it, or from the root where the agent tells. */
+const IN_PG_WAL = '(\\S*/)?pg_wal/';
 const ZEROS = Buffer.alloc(1024 * 1024);
 /** The postmaster waits for 10 s, and longer where nothing wakes it, before it starts an archiver again (PGARCH_RESTART_INTERVAL). */
 const RESTART_LIMIT_MS = 90_000;
@@ -107,7 +109,7 @@ function troubles(setting: Setting): PushTrouble[] {
   const again = (): void => {
     pushAgain(server, segment);
   };
-  const unreadable = withMode(inPgWal, 0o000, new RegExp(`wal-push: cannot read pg_wal/${segment}: EACCES`));
+  const unreadable = withMode(inPgWal, 0o000, new RegExp(`wal-push: cannot read ${IN_PG_WAL}${segment}: EACCES`));
   return [
     { kind: 'bug', ...breakable.programGone() },
     { kind: 'usage', ...breakable.misspelt() },
@@ -126,7 +128,7 @@ function troubles(setting: Setting): PushTrouble[] {
       kind: 'invalid',
       file: OLD_NAME,
       says: new RegExp(
-        `wal-push: pg_wal/${OLD_NAME}: the first page is filled with zeros.*\n.*"walseal set-aside pg_wal/${OLD_NAME}"`,
+        `wal-push: ${IN_PG_WAL}${OLD_NAME}: the first page is filled with zeros.*\n.*"walseal set-aside ${IN_PG_WAL}${OLD_NAME}"`,
       ),
       begin: () => {
         layReady(server, OLD_NAME, ZEROS);

@@ -31,7 +31,11 @@ export function fetchTroubles(past: Past, breakable: Breakable, dataDirectory: s
     { encryption: { recipients: [site.recipient] } },
     new RegExp(`wal-fetch: archive file:.*: [0-9A-F]{24}: object is encrypted for 1 recipient.*no identity`),
   );
-  const readOnly = withMode(join(dataDirectory, 'pg_wal'), 0o500, /wal-fetch: cannot write pg_wal\/xlogtemp.*: EACCES/);
+  const readOnly = withMode(
+    join(dataDirectory, 'pg_wal'),
+    0o500,
+    /wal-fetch: cannot write (\S+\/)?pg_wal\/xlogtemp.*: EACCES/,
+  );
   const troubles: FetchTrouble[] = [
     { kind: 'bug', ...breakable.programGone() },
     { kind: 'usage', ...breakable.misspelt() },

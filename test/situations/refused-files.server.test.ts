@@ -11,9 +11,7 @@ import { serverUser, writeAsServer } from '../harness/server-user.ts';
 import { situation } from '../harness/situations.ts';
 import {
   expectBothSides,
-  expectUntouched,
   hintIn,
-  layReady,
   pushAgain,
   setAside,
   startPromoted,
@@ -23,8 +21,6 @@ import {
 
 const MIB = 1024 * 1024;
 const ZEROS = Buffer.alloc(MIB);
-/** From before the past began to archive. */
-const OLD_NAME = '000000010000000000000001';
 const UNKNOWN_MAGIC = 0xd1ff;
 
 describe('files that are not what they should be, and the ways out', () => {
@@ -113,23 +109,6 @@ describe('files that are not what they should be, and the ways out', () => {
     await setAside(life, unsigned);
     await untilArchivingGoesOn(server);
     expect(contents(archive)).toMatchObject(before);
-  });
-
-  situation('zeros under the name of a segment of this timeline; set-aside', async (version) => {
-    const past = await pastOf(version);
-    const archive = archiveOf(past);
-    const before = contents(archive);
-    await using life = await startLife(past, archive);
-    layReady(life.server, OLD_NAME, ZEROS);
-    await fillSegments(life.server, 1);
-    const told = await untilRefused(life.server, OLD_NAME, 65);
-    expect(told).toContain(`wal-push: pg_wal/${OLD_NAME}: the first page is filled with zeros, not with WAL`);
-    expect(hintIn(told)).toContain(`"walseal set-aside pg_wal/${OLD_NAME}"`);
-    expectUntouched(archive, before);
-    await setAside(life, OLD_NAME);
-    await untilArchivingGoesOn(life.server);
-    expect(contents(archive)).toMatchObject(before);
-    expect(objectPath(archive, OLD_NAME)).toBeUndefined();
   });
 
   situation('zeros that an ended timeline left behind go aside by themselves', async (version) => {
