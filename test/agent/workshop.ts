@@ -9,7 +9,7 @@ import { openCluster } from '../../src/server/cluster.ts';
 import { readHistories } from '../../src/server/data-directory.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import type { AgentSettings } from '../../src/settings/schema.ts';
-import { Deadline } from '../../src/storage/deadline.ts';
+import type { Deadline } from '../../src/storage/deadline.ts';
 import type { Body } from '../../src/storage/storage.ts';
 import { requireName, TestCluster, type ClusterOptions } from '../harness/cluster.ts';
 import { waitFor } from '../harness/wait.ts';
@@ -29,7 +29,7 @@ export class WatchedStorage extends MemoryStorage {
   /** @param other another way to the same objects */
   constructor(other?: WatchedStorage) {
     super();
-    this.objects = other?.objects ?? new Map();
+    this.objects = other?.objects ?? new Map<string, { bytes: Buffer; modified: Date }>();
   }
 
   override async create(key: string, body: Body, deadline: Deadline): Promise<void> {
@@ -54,7 +54,7 @@ export interface Workshop {
   readonly second: WatchedStorage;
   readonly pushAhead: PushAhead;
   /** What an agent is given for a file. */
-  ask(name: string): Promise<readonly string[]>;
+  readonly ask: (name: string) => Promise<readonly string[]>;
 }
 
 export interface WorkshopOptions extends ClusterOptions {
