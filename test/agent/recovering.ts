@@ -78,7 +78,7 @@ export function objectOf(archive: string, name: string | undefined): string {
 }
 
 /** What fetches have lying in pg_wal for a moment. */
-export function temporariesOf({ dataDirectory }: PostgresServer): string[] {
+function temporariesOf({ dataDirectory }: PostgresServer): string[] {
   return readdirSync(join(dataDirectory, 'pg_wal')).filter((name) => name.startsWith('xlogtemp.'));
 }
 
