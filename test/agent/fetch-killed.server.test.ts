@@ -33,9 +33,10 @@ test('killed at random moments', async () => {
   const { server } = await recover(await past());
   try {
     let killed = 0;
-    let isOver = false;
+    const over = new AbortController();
     const killing = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
+        // Not for anything to happen: the moments are to be random.
         await new Promise((resolve) => setTimeout(resolve, random() * 400));
         for (const agent of agentsOf(server.dataDirectory)) {
           kill(agent, 'SIGKILL');
@@ -43,7 +44,9 @@ test('killed at random moments', async () => {
         }
       }
     })();
-    await untilOpen(server).finally(() => (isOver = true));
+    await untilOpen(server).finally(() => {
+      over.abort();
+    });
     await killing;
     expect(await summary(server)).toEqual(holds);
     expect(killed).toBeGreaterThan(0);
