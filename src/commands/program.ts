@@ -26,18 +26,20 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
 
 /** By the agent where there is one, else alone; then one is started, if there is more to do. */
 async function pushForServer(path: string, io: Io): Promise<Outcome> {
+  const environment = asFound();
   const { handOverPush } = await import('./hand-over.ts');
   const handed = await handOverPush(path, io);
   if (handed !== 'no agent' && handed !== 'declined') return handed;
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
-  if (handed === 'no agent') await begin(await options.settings);
+  if (handed === 'no agent') await begin(await options.settings, environment);
   return outcome;
 }
 
 /** A segment as `pushForServer` does a file; all else, which is small and has no successor, alone. */
 async function fetchForServer(name: string, path: string, io: Io): Promise<Outcome> {
+  const environment = asFound();
   const isSegment = SEGMENT.test(name) && path.startsWith(IN_PG_WAL);
   let handed: HandedOver = 'declined';
   if (isSegment) {
@@ -48,16 +50,21 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
   const options = await beginSettings();
   const { fetch } = await import('./fetch.ts');
   const outcome = await fetch(name, path, options, io);
-  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, () => true);
+  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, environment, () => true);
   return outcome;
 }
 
+/** The environment before a store's client changes it: by that the agent is compared with the next command. */
+function asFound(): NodeJS.ProcessEnv {
+  return { ...process.env };
+}
+
 /** Starts an agent, if it is worth while. The work is done, whatever becomes of this. */
-async function begin(settings: Settings, isWorthWhile?: () => boolean): Promise<void> {
+async function begin(settings: Settings, environment: NodeJS.ProcessEnv, isWorthWhile?: () => boolean): Promise<void> {
   if (!settings.agent.enabled) return;
   try {
     const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
-    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings);
+    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings, environment);
   } catch {
     // Without an agent the next one works alone, too.
   }
