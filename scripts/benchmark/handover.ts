@@ -19,12 +19,12 @@ import { buildEmptyProgram } from './start.ts';
 import { keysOf } from './storehouse.ts';
 import { UsageWatch } from './usage.ts';
 
-/** The agent stores a few at once: when it is so many further, it has verified this one. */
-const FURTHER = 4;
+/** As many as the agent works ahead: when these are stored it is idle, and what is measured is the hand-over alone. */
+const AHEAD = 32;
 
 /** How many segments must wait for so many rounds: two pushes come before, and one for the memory after. */
 export function neededFor(rounds: number): number {
-  return rounds + 3 + FURTHER;
+  return rounds + 3;
 }
 
 export async function measureHandOver(runId: string, cluster: WaitingCluster, rounds: number): Promise<Series[]> {
@@ -53,7 +53,7 @@ export async function measureHandOver(runId: string, cluster: WaitingCluster, ro
       const [index = 0, segment = ''] = segments.next().value ?? [];
       await waitFor(`the agent to store ${segment}`, async () => {
         const stored = new Set((await keysOf(ground.storehouse)).map((key) => basename(key)));
-        return others.slice(index, index + FURTHER).every((name) => stored.has(name));
+        return others.slice(index, index + AHEAD).every((name) => stored.has(name));
       });
       return push(segment);
     };

@@ -100,7 +100,7 @@ What is not there is fetched into .cache/peers; what can't be had is named and l
 Options
   --store A,B          file, minio (default both)
   --latency A,B        ms that each round trip to MinIO takes longer (default 0,5,20,50)
-  --segments N         how many wait (default 200; with less the bounds don't count; hand-over takes rounds + 7)
+  --segments N         how many wait (default 200; with less the bounds don't count; hand-over takes rounds + 3)
   --rounds N           how often each is measured (default 3; backlog 7; single commands 21)
   --contestants A,B    these alone
   --json               print the run as JSON
