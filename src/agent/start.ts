@@ -27,7 +27,7 @@ export function muchIsWaiting(): boolean {
  * Starts an agent for the data directory that is the current one, where it can do no harm: not below a postmaster that
  * is PID 1, which adopts orphans and takes their end for a crash, nor in a control group that is tight or dies as a
  * whole. It goes on when we have ended. Errors: those of the system.
- * @param environment as this process found it
+ * @param environment as the server gave it: the next command that has it is whom the agent works for
  */
 export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): void {
   const [postmaster = ADOPTING_POSTMASTER] = readFileSync('postmaster.pid', 'latin1').split('\n');
@@ -45,7 +45,7 @@ export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): 
     const stdio = ['ignore', 'ignore', log] as const;
     spawn(program, [...first, ...words], {
       cwd: '/',
-      env: ownEnvironment(environment),
+      env: lasting(environment),
       detached: true,
       stdio: [...stdio],
     }).unref();
@@ -55,7 +55,7 @@ export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): 
 }
 
 /** What the launchers set for a program that lives for a moment does not suit one that stays. */
-function ownEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function lasting(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('BUN_JSC_')));
 }
 

@@ -26,10 +26,10 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
 
 /** By the agent where there is one, else alone; then one is started, if there is more to do. */
 async function pushForServer(path: string, io: Io): Promise<Outcome> {
-  const environment = asFound();
   const { handOverPush } = await import('./hand-over.ts');
   const handed = await handOverPush(path, io);
   if (handed !== 'no agent' && handed !== 'declined') return handed;
+  const environment = { ...process.env };
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
@@ -39,7 +39,6 @@ async function pushForServer(path: string, io: Io): Promise<Outcome> {
 
 /** A segment as `pushForServer` does a file; all else, which is small and has no successor, alone. */
 async function fetchForServer(name: string, path: string, io: Io): Promise<Outcome> {
-  const environment = asFound();
   const isSegment = SEGMENT.test(name) && path.startsWith(IN_PG_WAL);
   let handed: HandedOver = 'declined';
   if (isSegment) {
@@ -47,6 +46,7 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
     handed = await handOverFetch(name, path, io);
     if (handed !== 'no agent' && handed !== 'declined') return handed;
   }
+  const environment = { ...process.env };
   const options = await beginSettings();
   const { fetch } = await import('./fetch.ts');
   const outcome = await fetch(name, path, options, io);
@@ -54,12 +54,10 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
   return outcome;
 }
 
-/** The environment before a store's client changes it: by that the agent is compared with the next command. */
-function asFound(): NodeJS.ProcessEnv {
-  return { ...process.env };
-}
-
-/** Starts an agent, if it is worth while. The work is done, whatever becomes of this. */
+/**
+ * Starts an agent, if it is worth while. The work is done, whatever becomes of this.
+ * @param environment as it was before the client of a store added its own
+ */
 async function begin(settings: Settings, environment: NodeJS.ProcessEnv, isWorthWhile?: () => boolean): Promise<void> {
   if (!settings.agent.enabled) return;
   try {

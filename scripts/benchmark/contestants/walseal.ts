@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { generateIdentity, generateSigningKey } from '../../../src/seal/keys.ts';
 import { programs } from '../../../test/harness/archiving.ts';
-import { writeAsServer } from '../../../test/harness/server-user.ts';
+import { serverUser, writeAsServer } from '../../../test/harness/server-user.ts';
 import { credentialsFor, type Storehouse } from '../storehouse.ts';
 import type { Contestant, Ground } from './contestant.ts';
 
@@ -27,6 +28,12 @@ function walseal(name: string, hasAgent: boolean): Contestant {
       };
     },
   };
+}
+
+/** Where the agent of a data directory listens, as src/agent/where.ts has it for the server's user. */
+export function walsealSocket(dataDirectory: string): string {
+  const { dev, ino } = statSync(dataDirectory, { bigint: true });
+  return `/tmp/walseal-${serverUser().uid}/${dev}-${ino}.sock`;
 }
 
 /** The same for all rounds: a recovery opens what a drain has sealed. */
