@@ -1,13 +1,22 @@
 /** scripts/bench: what walseal costs, side by side with others, in one run. */
+import { needStore } from '../test/harness/need.ts';
+import { MEASURED, measureBacklog } from './benchmark/backlog.ts';
 import { judge } from './benchmark/bounds.ts';
-import { makeWaitingCluster } from './benchmark/cluster.ts';
+import { makeWaitingCluster, type WaitingCluster } from './benchmark/cluster.ts';
 import { CONTESTANTS } from './benchmark/contestants/all.ts';
+import type { Contestant } from './benchmark/contestants/contestant.ts';
+import { walsealWithAgent } from './benchmark/contestants/walseal.ts';
 import { measureDrain } from './benchmark/drain.ts';
-import { HELP, parseOptions, type Options } from './benchmark/options.ts';
+import { IN_DIRECTORY, inBucket, type Place } from './benchmark/ground.ts';
+import { measureHandOver, neededFor } from './benchmark/handover.ts';
+import { bucketAt } from './benchmark/names.ts';
+import { HELP, parseOptions, type Options, type Part } from './benchmark/options.ts';
+import { measureRecovery, type View } from './benchmark/recovery.ts';
 import { report } from './benchmark/report.ts';
 import { beginRun, readRun, type Run, type Series } from './benchmark/run.ts';
 import { measureSingle } from './benchmark/single.ts';
 import { measureStart } from './benchmark/start.ts';
+import { Buckets } from './benchmark/storehouse.ts';
 
 const USAGE = 64;
 
@@ -23,7 +32,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const options = understood(args);
   if (options === undefined) return;
-  const run = await measure(options);
+  const run = await new Bench(options).run();
   console.log(options.json ? JSON.stringify(run, undefined, 2) : report(run).join('\n'));
   if (judge(run).some(({ holds }) => holds === false)) process.exitCode = 1;
 }
@@ -40,35 +49,124 @@ function understood(args: readonly string[]): Options | undefined {
   }
 }
 
-async function measure({ parts, segments, rounds, manyRounds, contestants }: Options): Promise<Run> {
-  const run = beginRun();
-  const asked = CONTESTANTS.filter(({ name }) => contestants.has(name));
-  const here = asked.filter((contestant) => contestant.missing() === undefined);
-  const leftOut = asked.flatMap((contestant) => {
+/** One run: the parts that were asked for, one after the other, on one cluster. */
+class Bench {
+  readonly #options: Options;
+  readonly #begun = beginRun();
+  readonly #contestants: readonly Contestant[];
+  readonly #leftOut: string[] = [];
+  readonly #series: Series[] = [];
+
+  constructor(options: Options) {
+    this.#options = options;
+    const asked = CONTESTANTS.filter(({ name }) => options.contestants.has(name));
+    this.#contestants = asked.filter((contestant) => this.#takesPart(contestant));
+  }
+
+  #takesPart(contestant: Contestant): boolean {
     const reason = contestant.missing();
-    return reason === undefined ? [] : [`${contestant.name}: ${reason}`];
-  });
-  for (const reason of leftOut) say(`left out: ${reason}`);
-  const series: Series[] = [];
-  if (parts.has('start')) {
-    say('starting programs');
-    series.push(...(await measureStart(run.id, manyRounds)));
+    if (reason !== undefined) this.#leaveOut(`${contestant.name}: ${reason}`);
+    return reason === undefined;
   }
-  if (parts.has('single') || parts.has('drain')) {
-    const count = parts.has('drain') ? segments : 2;
-    say(`writing ${count} segments with a load like pgbench's`);
-    const cluster = await makeWaitingCluster(count);
+
+  #leaveOut(reason: string): void {
+    this.#leftOut.push(reason);
+    console.error(`bench: LEFT OUT: ${reason}`);
+  }
+
+  async run(): Promise<Run> {
+    const { parts, manyRounds } = this.#options;
+    if (parts.has('start')) await this.#measure('starting programs', (id) => measureStart(id, manyRounds));
+    const count = this.#segmentsNeeded();
+    if (count > 0) {
+      say(`writing ${count} segments with a load like pgbench's`);
+      await this.#onCluster(await makeWaitingCluster(count));
+    }
+    return { ...this.#begun, series: this.#series, leftOut: this.#leftOut };
+  }
+
+  /** For all parts that take a cluster; 0: none does. */
+  #segmentsNeeded(): number {
+    const { parts, segments, manyRounds } = this.#options;
+    const needs: readonly [Part, number][] = [
+      ['single', 2],
+      ['hand-over', neededFor(manyRounds)],
+      ['backlog', MEASURED],
+      ['drain', segments],
+      ['recovery', segments],
+    ];
+    return Math.max(0, ...needs.filter(([part]) => parts.has(part)).map(([, count]) => count));
+  }
+
+  async #onCluster(cluster: WaitingCluster): Promise<void> {
+    const { parts, manyRounds, someRounds } = this.#options;
+    const here = this.#for(IN_DIRECTORY);
     if (parts.has('single')) {
-      say('pushing and fetching one segment');
       const alone = here.filter(({ ahead }) => !ahead);
-      series.push(...(await measureSingle(run.id, cluster, alone, manyRounds)));
+      await this.#measure('pushing and fetching one segment', (id) => measureSingle(id, cluster, alone, manyRounds));
     }
-    if (parts.has('drain')) {
-      say('draining');
-      series.push(...(await measureDrain(run.id, cluster, here, rounds)));
+    if (parts.has('hand-over') && here.includes(walsealWithAgent)) {
+      await this.#measure('handing over', (id) => measureHandOver(id, cluster, manyRounds));
+    }
+    if (parts.has('backlog')) {
+      const inServer = here.filter(({ name }) => name !== 'zstd');
+      await this.#measure('pushing while many wait', (id) => measureBacklog(id, cluster, inServer, someRounds));
+    }
+    await this.#long(cluster);
+  }
+
+  /** Drains and recoveries, where they were asked for. */
+  async #long(cluster: WaitingCluster): Promise<void> {
+    const { parts, stores } = this.#options;
+    if (!parts.has('drain') && !parts.has('recovery')) return;
+    if (stores.has('file')) {
+      const here: View = { setting: IN_DIRECTORY.setting, of: async (storehouse) => storehouse };
+      await this.#drains(cluster, [IN_DIRECTORY]);
+      await this.#recoveries(cluster, IN_DIRECTORY, [here]);
+    }
+    if (!stores.has('minio')) return;
+    if (needStore('minio')) {
+      this.#leaveOut('MinIO: it is not there; scripts/test builds it, with Go');
+      return;
+    }
+    const buckets = await Buckets.start();
+    const { latencies } = this.#options;
+    const views = latencies.map((latencyMs): View => {
+      const of: View['of'] = async (storehouse) =>
+        storehouse.kind === 's3' ? buckets.at(latencyMs, storehouse) : storehouse;
+      return { setting: bucketAt(latencyMs), of };
+    });
+    await this.#drains(
+      cluster,
+      latencies.map((latencyMs) => inBucket(buckets, latencyMs)),
+    );
+    await this.#recoveries(cluster, inBucket(buckets, 0), views);
+  }
+
+  async #drains(cluster: WaitingCluster, places: readonly Place[]): Promise<void> {
+    if (!this.#options.parts.has('drain')) return;
+    for (const place of places) {
+      await this.#measure(`draining to: ${place.setting}`, (id) =>
+        measureDrain(id, cluster, this.#for(place), place, this.#options.rounds),
+      );
     }
   }
-  return { ...run, series, leftOut };
+
+  async #recoveries(cluster: WaitingCluster, place: Place, views: readonly View[]): Promise<void> {
+    if (!this.#options.parts.has('recovery')) return;
+    await this.#measure(`recovering from: ${views.map(({ setting }) => setting).join('; ')}`, (id) =>
+      measureRecovery(id, cluster, this.#for(place), { place, views }, this.#options.rounds),
+    );
+  }
+
+  #for({ kind }: Place): Contestant[] {
+    return this.#contestants.filter(({ stores }) => stores.includes(kind));
+  }
+
+  async #measure(what: string, measure: (runId: string) => Promise<Series[]>): Promise<void> {
+    say(what);
+    this.#series.push(...(await measure(this.#begun.id)));
+  }
 }
 
 function say(text: string): void {

@@ -1,6 +1,6 @@
 /** The checks and the tests behind scripts/test, one after the other, all of them whatever fails. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { Tally } from './lib/tally.ts';
@@ -8,6 +8,8 @@ import { countTests } from './lib/vitest-report.ts';
 
 const ROOT = dirname(import.meta.dirname);
 const CACHE = join(ROOT, '.cache');
+/** What scripts/situations reads. */
+const LONG_REPORT = join(CACHE, 'long-report.json');
 
 const isLong = process.argv.includes('--long');
 // The long run sees every situation on every version of PostgreSQL.
@@ -36,6 +38,7 @@ function runTests(projects: readonly string[]): void {
     const tests = new Tally();
     if (existsSync(report)) countTests(readFileSync(report, 'utf8'), ROOT, tests);
     if (tests.isEmpty) tests.check('no test ran', false);
+    if (isLong && existsSync(report)) copyFileSync(report, LONG_REPORT);
     if (!succeeded && !tests.hasFailed) tests.check('the tests ended with an error beside those of each test', false);
     tally.add(tests);
   } finally {

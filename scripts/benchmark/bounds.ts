@@ -1,5 +1,5 @@
 /** What this project holds itself to: ratios of medians within one run. */
-import { EMPTY } from './start.ts';
+import { bucketAt, DIRECTORY, EMPTY, waiting } from './names.ts';
 import { ratio, type Run, type Series } from './run.ts';
 
 /** Segments in a drain or a recovery, for a bound to count. */
@@ -12,67 +12,79 @@ interface Side {
   readonly contestant: string;
 }
 
-interface Bound {
-  readonly name: string;
-  readonly ours: Side;
-  readonly theirs: Side;
-  readonly atMost: number;
-}
-
-const AGENT = 'walseal-agent';
+/** At most so many times the other side's median; or so many MB at the peak. */
+type Bound =
+  | { readonly kind: 'ratio'; readonly ours: Side; readonly theirs: Side; readonly atMost: number }
+  | { readonly kind: 'memory'; readonly ours: Side; readonly of: 'peakMb' | 'apartPeakMb'; readonly atMost: number };
 
 const ALONE = 'walseal';
+const AGENT = 'walseal-agent';
 
 const BOUNDS: readonly Bound[] = [
-  against('push', ALONE, 'zstd', 1.5),
-  against('fetch', ALONE, 'zstd', 2.5),
-  against('push', ALONE, 'pgbackrest', 1),
-  against('start', ALONE, EMPTY, 3),
-  against('start', 'client of S3', EMPTY, 5),
-  against('start', 'client of Azure', EMPTY, 6),
-  against('start', 'client of GCS', EMPTY, 6),
-  against('drain', AGENT, 'pgbackrest-async', 0.8),
-  against('drain', AGENT, 'zstd', 1.15),
+  against(EMPTY, 3, { part: 'start', contestant: ALONE }),
+  against(EMPTY, 5, { part: 'start', contestant: 'client of S3' }),
+  against(EMPTY, 6, { part: 'start', contestant: 'client of Azure' }),
+  against(EMPTY, 6, { part: 'start', contestant: 'client of GCS' }),
+  against('zstd', 1.5, { part: 'push', contestant: ALONE }),
+  against('pgbackrest', 1, { part: 'push', contestant: ALONE }),
+  against('zstd', 2.5, { part: 'fetch', contestant: ALONE }),
+  against(EMPTY, 3, { part: 'hand-over', contestant: AGENT }),
+  { kind: 'memory', ours: { part: 'hand-over', contestant: AGENT }, of: 'peakMb', atMost: 60 },
+  against('pgbackrest-async', 0.8, { part: 'drain', contestant: AGENT }),
+  against('zstd', 1.15, { part: 'drain', contestant: AGENT }),
+  { kind: 'memory', ours: { part: 'drain', contestant: AGENT }, of: 'apartPeakMb', atMost: 350 },
+  against('cp', 0.95, { part: 'recovery', setting: DIRECTORY, contestant: AGENT }),
+  against('pgbackrest-async', 1.05, { part: 'recovery', setting: DIRECTORY, contestant: AGENT }),
+  betweenSettings(1.15, { part: 'recovery', contestant: AGENT }, bucketAt(20), bucketAt(0)),
+  betweenSettings(1.1, { part: 'backlog', contestant: ALONE }, waiting(2000), waiting(10)),
+  betweenSettings(1.1, { part: 'backlog', contestant: AGENT }, waiting(2000), waiting(10)),
 ];
 
-function against(part: string, ours: string, theirs: string, atMost: number): Bound {
-  return {
-    name: `${part}: ${ours} against ${theirs}`,
-    ours: { part, contestant: ours },
-    theirs: { part, contestant: theirs },
-    atMost,
-  };
+/** In each setting in which both were measured. */
+function against(theirs: string, atMost: number, ours: Side): Bound {
+  return { kind: 'ratio', ours, theirs: { ...ours, contestant: theirs }, atMost };
+}
+
+function betweenSettings(atMost: number, side: Side, ours: string, theirs: string): Bound {
+  return { kind: 'ratio', ours: { ...side, setting: ours }, theirs: { ...side, setting: theirs }, atMost };
 }
 
 /** A bound in one setting of one run. */
 export interface Judged {
   readonly name: string;
-  readonly setting: string;
-  readonly ratio: number;
+  readonly value: number;
   readonly atMost: number;
+  readonly unit: 'times' | 'MB';
   /** Undefined: too few segments for the bound to count. */
   readonly holds: boolean | undefined;
 }
 
-/** All bounds for which the run has both sides. */
+/** All bounds for which the run has what it takes. */
 export function judge(run: Run): Judged[] {
   return BOUNDS.flatMap((bound) =>
-    run.series
-      .filter((series) => matches(series, bound.ours))
-      .flatMap((ours) => {
-        const theirs = run.series.find(
-          (series) =>
-            matches(series, bound.theirs) && (bound.theirs.setting !== undefined || series.setting === ours.setting),
-        );
-        return theirs === undefined ? [] : [judgeOne(bound, ours, theirs)];
-      }),
+    run.series.filter((series) => matches(series, bound.ours)).flatMap((ours) => judgeOne(bound, ours, run.series)),
   );
 }
 
-function judgeOne({ name, atMost }: Bound, ours: Series, theirs: Series): Judged {
-  const value = ratio(ours, theirs);
+function judgeOne(bound: Bound, ours: Series, all: readonly Series[]): Judged[] {
+  const { atMost } = bound;
   const counts = ours.segments === undefined || ours.segments >= FULL;
-  return { name, setting: ours.setting, ratio: value, atMost, holds: counts ? value <= atMost : undefined };
+  const judged = (name: string, value: number, unit: Judged['unit']): Judged[] => [
+    { name: `${nameOf(ours)} ${name}`, value, atMost, unit, holds: counts ? value <= atMost : undefined },
+  ];
+  if (bound.kind === 'memory') {
+    const value = ours.usage?.[bound.of];
+    return value === undefined ? [] : judged('takes at its peak', value, 'MB');
+  }
+  const setting = bound.theirs.setting ?? ours.setting;
+  const theirs = all.find((series) => matches(series, { ...bound.theirs, setting }));
+  if (theirs === undefined) return [];
+  const other = theirs.contestant === ours.contestant ? theirs.setting : theirs.contestant;
+  return judged(`against ${other}`, ratio(ours, theirs), 'times');
+}
+
+function nameOf({ part, setting, contestant }: Series): string {
+  return `${part}, ${setting}: ${contestant}`;
 }
 
 function matches(series: Series, { part, setting, contestant }: Side): boolean {

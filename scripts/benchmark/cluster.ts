@@ -5,8 +5,8 @@
 import { linkSync, readdirSync, renameSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-import { formatLsn, type Lsn } from '../../src/wal/lsn.ts';
-import { parseWalName, segmentStart, toSegmentSize } from '../../src/wal/name.ts';
+import { formatLsn, toLsn, type Lsn } from '../../src/wal/lsn.ts';
+import { parseWalName, segmentNameAt, segmentStart, toSegmentSize, type SegmentSize } from '../../src/wal/name.ts';
 import { baseBackup, startPostgres, type PostgresServer, type Settings } from '../../test/harness/postgres.ts';
 import { makeScratch } from '../../test/harness/scratch.ts';
 import { copyAsServer, serverUser } from '../../test/harness/server-user.ts';
@@ -83,11 +83,26 @@ export function statusDirectory(dataDirectory: string): string {
 
 function startOf(segment: string): Lsn {
   const name = parseWalName(segment);
-  const size = toSegmentSize(16 * 1024 * 1024);
-  const start = name?.kind === 'segment' && size !== undefined ? segmentStart(name, size) : undefined;
+  const start = name?.kind === 'segment' ? segmentStart(name, SEGMENT_SIZE) : undefined;
   if (start === undefined) throw new Error(`"${segment}" is no segment`);
   return start;
 }
+
+/** The name of the segment that lies so many behind one. */
+export function segmentBehind(segment: string, count: number): { readonly name: string; readonly start: Lsn } {
+  const parsed = parseWalName(segment);
+  if (parsed?.kind !== 'segment') throw new Error(`"${segment}" is no segment`);
+  const start = toLsn(startOf(segment) + BigInt(count) * BigInt(SEGMENT_SIZE));
+  return { name: segmentNameAt(parsed.timeline, start, SEGMENT_SIZE).name, start };
+}
+
+function segmentSize(): SegmentSize {
+  const size = toSegmentSize(16 * 1024 * 1024);
+  if (size === undefined) throw new Error('16 MB is no segment size');
+  return size;
+}
+
+export const SEGMENT_SIZE = segmentSize();
 
 /**
  * A copy that shares the waiting segments' bytes, on the same file system. A server that runs on it must not recycle

@@ -5,43 +5,43 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { startFrom, type PostgresServer, type Settings } from '../../test/harness/postgres.ts';
-import { removeScratch } from '../../test/harness/scratch.ts';
 import { asUser, baseEnvironment, serverUser } from '../../test/harness/server-user.ts';
 import { waitFor } from '../../test/harness/wait.ts';
-import { KEEPS_SEGMENTS, statusDirectory, type WaitingCluster } from './cluster.ts';
+import { copyCluster, KEEPS_SEGMENTS, statusDirectory, type WaitingCluster } from './cluster.ts';
 import type { Contestant, Ground, Ready } from './contestants/contestant.ts';
-import { makeGround } from './ground.ts';
+import { makeGround, removeGround, type Place } from './ground.ts';
 import { keysOf } from './storehouse.ts';
 import type { Series } from './run.ts';
 import { inTurns } from './turns.ts';
 import { medianUsage, UsageWatch, type Usage } from './usage.ts';
 
 /** One measurement. */
-interface Timed {
+export interface Timed {
   readonly seconds: number;
   readonly usage: Usage;
 }
 
 const DRAIN_LIMIT_MS = 20 * 60_000;
 /** A server syncs the names of what it has archived, as it does everywhere. */
-const SETTINGS: Settings = { ...KEEPS_SEGMENTS, fsync: true, archive_mode: 'on', archive_command: '' };
+export const WAITS: Settings = { ...KEEPS_SEGMENTS, fsync: true, archive_mode: 'on', archive_command: '' };
 
 /** Each contestant drains copies of one cluster, in turns. */
 export async function measureDrain(
   runId: string,
   cluster: WaitingCluster,
   contestants: readonly Contestant[],
+  place: Place,
   rounds: number,
 ): Promise<Series[]> {
-  const all = await inTurns(contestants, rounds, (contestant) => drain(cluster, contestant));
+  const all = await inTurns(contestants, rounds, (contestant) => drain(cluster, contestant, place));
   return contestants.map(({ name }, index) => ({
     runId,
     part: 'drain',
-    setting: 'directory',
+    setting: place.setting,
     contestant: name,
     unit: 's',
     values: (all[index] ?? []).map(({ seconds }) => seconds),
@@ -51,20 +51,24 @@ export async function measureDrain(
 }
 
 /** One drain by one contestant, into a new archive, which is removed. */
-async function drain(cluster: WaitingCluster, contestant: Contestant): Promise<Timed> {
-  const ground = makeGround(cluster);
+async function drain(cluster: WaitingCluster, contestant: Contestant, place: Place): Promise<Timed> {
+  const ground = await makeGround(place);
   try {
     return await drainOn(ground, cluster, contestant);
   } finally {
-    removeScratch(ground.directory);
+    await removeGround(ground);
   }
 }
 
 /** The same on ground that is there, whose archive is left full. */
-async function drainOn(ground: Ground, cluster: WaitingCluster, contestant: Contestant): Promise<Timed> {
+export async function drainOn(ground: Ground, cluster: WaitingCluster, contestant: Contestant): Promise<Timed> {
+  copyCluster(cluster, ground.dataDirectory);
   const ready = await contestant.prepare(ground);
   const before = (await keysOf(ground.storehouse)).length;
-  const timed = ready.loop === undefined ? await byServer(ground, cluster, ready) : await byLoop(ground, ready.loop);
+  const timed =
+    ready.loop === undefined
+      ? await archiveByServer(ground, cluster.segments, ready)
+      : await byLoop(ground, ready.loop);
   const stored = (await keysOf(ground.storehouse)).length - before;
   // Some keep a file or two besides; less than all is another's work.
   if (stored < cluster.segments.length) {
@@ -73,35 +77,34 @@ async function drainOn(ground: Ground, cluster: WaitingCluster, contestant: Cont
   return timed;
 }
 
-async function byServer(ground: Ground, cluster: WaitingCluster, ready: Ready): Promise<Timed> {
+/** Has a server on this ground archive these segments, which wait there; the first of all. */
+export async function archiveByServer(ground: Ground, segments: readonly string[], ready: Ready): Promise<Timed> {
   const mark = newMark();
-  const server = await startFrom(ground.dataDirectory, { settings: SETTINGS, env: { ...ready.env, [mark]: '1' } });
+  const server = await startFrom(ground.dataDirectory, { settings: WAITS, env: { ...ready.env, [mark]: '1' } });
   const watch = UsageWatch.ofServer(server.pid ?? 0, `${mark}=1`);
   try {
-    const start = performance.now();
-    server.reload({ ...SETTINGS, archive_command: ready.archiveCommand });
-    await allArchived(server, cluster);
-    const seconds = (performance.now() - start) / 1000;
+    const startMs = performance.timeOrigin + performance.now();
+    server.reload({ ...WAITS, archive_command: ready.archiveCommand });
+    const endMs = await archivedAt(server, segments);
     const usage = watch.stop();
-    await provedByServer(server, cluster);
-    return { seconds, usage };
+    await provedByServer(server, segments);
+    return { seconds: (endMs - startMs) / 1000, usage };
   } finally {
     await server.stop('immediate');
     await watch.endAll();
   }
 }
 
-async function allArchived(server: PostgresServer, { segments }: WaitingCluster): Promise<void> {
-  const directory = statusDirectory(server.dataDirectory);
-  const last = join(directory, `${segments.at(-1) ?? ''}.done`);
+/** Waits for all of them. By the clock of the file system, which knows better than we when the last one was renamed. */
+async function archivedAt(server: PostgresServer, segments: readonly string[]): Promise<number> {
+  const done = segments.map((name) => join(statusDirectory(server.dataDirectory), `${name}.done`));
   // The archiver goes by their names: only when the last one is done is it worth while to look at all.
-  const isDone = (): boolean =>
-    existsSync(last) &&
-    readdirSync(directory).every((name) => !name.endsWith('.ready') || !segments.includes(name.slice(0, 24)));
+  const isDone = (): boolean => existsSync(done.at(-1) ?? '') && done.every((path) => existsSync(path));
   await waitFor('the last segment to be archived', isDone, DRAIN_LIMIT_MS, () => server.log().slice(-4000));
+  return Math.max(...done.map((path) => statSync(path).ctimeMs));
 }
 
-async function provedByServer(server: PostgresServer, { segments }: WaitingCluster): Promise<void> {
+async function provedByServer(server: PostgresServer, segments: readonly string[]): Promise<void> {
   const [row] = await server.query(
     'select archived_count::int as archived, failed_count::int as failed from pg_stat_archiver',
   );
@@ -127,6 +130,6 @@ async function byLoop(ground: Ground, [command, ...args]: readonly [string, ...s
 }
 
 /** A variable of this measurement alone. */
-function newMark(): string {
+export function newMark(): string {
   return `BENCH_${randomBytes(8).toString('hex')}`;
 }

@@ -2,14 +2,20 @@ import { parseArgs } from 'node:util';
 
 import { CONTESTANTS } from './contestants/all.ts';
 
-export const PARTS = ['single', 'start', 'drain'] as const;
+export const PARTS = ['start', 'single', 'hand-over', 'backlog', 'drain', 'recovery'] as const;
+export const STORES = ['file', 'minio'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface Options {
   readonly parts: ReadonlySet<Part>;
+  readonly stores: ReadonlySet<(typeof STORES)[number]>;
+  /** Added to each round trip to MinIO, ms. */
+  readonly latencies: readonly number[];
   readonly segments: number;
   /** Of drains and recoveries. */
   readonly rounds: number;
+  /** Of short stretches of archiving. */
+  readonly someRounds: number;
   /** Of single commands. */
   readonly manyRounds: number;
   readonly contestants: ReadonlySet<string>;
@@ -22,6 +28,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     args: [...args],
     allowPositionals: true,
     options: {
+      store: { type: 'string', default: STORES.join(',') },
+      latency: { type: 'string', default: '0,5,20,50' },
       segments: { type: 'string', default: '200' },
       rounds: { type: 'string' },
       contestants: { type: 'string' },
@@ -32,8 +40,11 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help) return undefined;
   return {
     parts: new Set(positionals.length === 0 ? PARTS : positionals.map((word) => oneOf(PARTS, word, 'part'))),
+    stores: new Set(values.store.split(',').map((word) => oneOf(STORES, word, 'store'))),
+    latencies: values.latency.split(',').map((text) => wholeNumber('--latency', text, 0)),
     segments: wholeNumber('--segments', values.segments, 2),
     rounds: wholeNumber('--rounds', values.rounds ?? '3', 1),
+    someRounds: wholeNumber('--rounds', values.rounds ?? '7', 1),
     manyRounds: wholeNumber('--rounds', values.rounds ?? '21', 1),
     contestants: new Set(contestantsOf(values.contestants)),
     json: values.json,
@@ -69,7 +80,10 @@ PostgreSQL 18 wrote, and prints medians, quartiles, ratios and the bounds that t
 Parts (default: all)
   single   one push and one fetch, by hand
   start    wal-push --version through its launcher, and the clients of the clouds' stores, against an empty program
+  hand-over  a push of what the agent has stored already
+  backlog  a push while 10, 200 and 2,000 wait
   drain    a server that has waiting segments archives all of them
+  recovery a server begins with a base backup, replays all of them from an archive, and opens
   prune    alone: what a plan over a million objects costs
 
 Contestants
@@ -77,15 +91,19 @@ ${CONTESTANTS.map(({ name, says }) => `  ${name.padEnd(18)} ${says}`).join('\n')
 What is not there is fetched into .cache/peers; what can't be had is named and left out.
 
 Options
-  --segments N         how many wait (default 200; with less the bounds don't count)
-  --rounds N           how often each is measured (default 3; single commands 21)
+  --store A,B          file, minio (default both)
+  --latency A,B        ms that each round trip to MinIO takes longer (default 0,5,20,50)
+  --segments N         how many wait (default 200; with less the bounds don't count; hand-over takes rounds + 6)
+  --rounds N           how often each is measured (default 3; backlog 7; single commands 21)
   --contestants A,B    these alone
   --json               print the run as JSON
   --help               this text
 
 Examples
   scripts/bench
-  scripts/bench drain --segments 50 --rounds 5 --contestants walseal,pgbackrest-async
+  scripts/bench drain --store file --segments 50 --rounds 3
+  scripts/bench recovery --store minio --latency 0,20 --contestants walseal-agent,pgbackrest-async
+  scripts/bench drain --segments 50 --rounds 5 --contestants walseal,pgbackrest-async --json > run.json
 
 Status: 0; 1 where a bound is exceeded; 64 for words that can't be understood.
 `;

@@ -53,16 +53,16 @@ function figure(value: number): string {
 }
 
 function bounds(run: Run): string[] {
-  const rows = judge(run).map(({ name, setting, ratio: value, atMost, holds }) => [
-    `${name}, ${setting}`,
-    value.toFixed(2),
-    atMost.toFixed(2),
+  const rows = judge(run).map(({ name, value, atMost, unit, holds }) => [
+    name,
+    unit === 'MB' ? value.toFixed(0) : value.toFixed(2),
+    unit === 'MB' ? `${atMost} MB` : atMost.toFixed(2),
     holds === undefined ? 'too few segments to count' : holds ? 'holds' : 'ABOVE',
   ]);
   if (rows.length === 0) return [];
   const right = { align: 'right' } as const;
   return [
     '',
-    ...table([{ title: 'bounds' }, { title: 'ratio', ...right }, { title: 'at most', ...right }, { title: '' }], rows),
+    ...table([{ title: 'bounds' }, { title: 'is', ...right }, { title: 'at most', ...right }, { title: '' }], rows),
   ];
 }

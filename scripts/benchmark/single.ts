@@ -2,23 +2,27 @@
 import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
-import { removeScratch } from '../../test/harness/scratch.ts';
-import type { WaitingCluster } from './cluster.ts';
+import { copyCluster, type WaitingCluster } from './cluster.ts';
 import { asServerRuns, peakOf, timeOf, type Command } from './command.ts';
-import { makeGround } from './ground.ts';
-import type { Contestant } from './contestants/contestant.ts';
+import { IN_DIRECTORY, makeGround, removeGround } from './ground.ts';
+import type { Contestant, Ground } from './contestants/contestant.ts';
+import { DIRECTORY } from './names.ts';
 import type { Series } from './run.ts';
 import { inTurns } from './turns.ts';
 import { keysOf, type Storehouse } from './storehouse.ts';
 
-/** One side's commands, and what has to go before they are run again. */
+/** One side's commands, each made ready to be run again. */
 interface Prepared {
+  readonly push: Task;
+  readonly fetch: Task | undefined;
+  readonly clear: () => Promise<void>;
+}
+
+/** What is run again and again. */
+interface Task {
   readonly name: string;
-  readonly push: Command;
-  readonly fetch: Command | undefined;
-  readonly fetched: string;
-  readonly forget: () => Promise<void>;
-  readonly clear: () => void;
+  /** Makes ready for the next run. */
+  readonly next: () => Promise<Command>;
 }
 
 /** Pushes and fetches the same segment again and again, in turns. */
@@ -28,29 +32,18 @@ export async function measureSingle(
   contestants: readonly Contestant[],
   rounds: number,
 ): Promise<Series[]> {
-  const segment = cluster.segments[1];
-  if (segment === undefined) throw new Error('a push takes a cluster with two segments');
   const all: Prepared[] = [];
-  for (const contestant of contestants) all.push(await prepare(cluster, contestant, segment));
-  const pushes: Task[] = all.map(({ name, push, forget }) => ({ name, command: push, before: forget }));
-  const fetches: Task[] = all.flatMap(({ name, fetch, fetched }) =>
-    fetch === undefined ? [] : { name, command: fetch, before: async () => rmSync(fetched, { force: true }) },
-  );
   try {
+    for (const contestant of contestants) all.push(await prepare(cluster, contestant));
+    const pushed = all.map(({ push }) => push);
+    const fetched = all.flatMap(({ fetch }) => fetch ?? []);
     return [
-      ...(await measureTasks(runId, 'push', pushes, rounds)),
-      ...(await measureTasks(runId, 'fetch', fetches, rounds)),
+      ...(await measureTasks(runId, 'push', pushed, rounds)),
+      ...(await measureTasks(runId, 'fetch', fetched, rounds)),
     ];
   } finally {
-    for (const { clear } of all) clear();
+    await Promise.all(all.map(({ clear }) => clear()));
   }
-}
-
-/** A command that is run again and again. */
-interface Task {
-  readonly name: string;
-  readonly command: Command;
-  readonly before?: () => Promise<void>;
 }
 
 /** Runs them in turns, and each once more for its memory. */
@@ -60,40 +53,49 @@ export async function measureTasks(
   tasks: readonly Task[],
   rounds: number,
 ): Promise<Series[]> {
-  const once = async <T>({ command, before }: Task, act: (command: Command) => T): Promise<T> => {
-    await before?.();
-    return act(command);
-  };
-  const times = await inTurns(tasks, rounds, (task) => once(task, timeOf));
+  const times = await inTurns(tasks, rounds, async ({ next }) => timeOf(await next()));
   const series: Series[] = [];
-  for (const [index, task] of tasks.entries()) {
-    const peakMb = await once(task, peakOf);
+  for (const [index, { name, next }] of tasks.entries()) {
+    const peakMb = peakOf(await next());
     series.push({
-      ...{ runId, part, setting: 'directory', contestant: task.name, unit: 'ms', values: times[index] ?? [] },
+      ...{ runId, part, setting: DIRECTORY, contestant: name, unit: 'ms', values: times[index] ?? [] },
       ...(peakMb !== undefined && { usage: { peakMb } }),
     });
   }
   return series;
 }
 
-async function prepare(cluster: WaitingCluster, contestant: Contestant, segment: string): Promise<Prepared> {
-  const ground = makeGround(cluster);
+async function prepare(cluster: WaitingCluster, contestant: Contestant): Promise<Prepared> {
+  // The first one is nearly empty: it was left when the base backup ended.
+  const segment = cluster.segments[1] ?? '';
+  const ground = await makeGround(IN_DIRECTORY);
+  copyCluster(cluster, ground.dataDirectory);
   const ready = await contestant.prepare(ground);
-  const fetched = join(ground.directory, 'fetched');
   const command = (text: string, path: string): Command =>
     asServerRuns(text, ground.dataDirectory, { f: segment, p: path }, ready.env);
+  const push = command(ready.archiveCommand, join('pg_wal', segment));
   // The directories in the archive stay: a server has pushed a segment before this one.
-  timeOf(command(ready.archiveCommand, join('pg_wal', segment)));
+  timeOf(push);
+  const { name } = contestant;
   return {
-    name: contestant.name,
-    push: command(ready.archiveCommand, join('pg_wal', segment)),
-    fetch: ready.restoreCommand === undefined ? undefined : command(ready.restoreCommand, fetched),
-    fetched,
-    forget: () => forget(ground.storehouse, segment),
-    clear: () => {
-      removeScratch(ground.directory);
-    },
+    push: { name, next: () => forget(ground.storehouse, segment).then(() => push) },
+    fetch: ready.restoreCommand === undefined ? undefined : fetchTask(name, ready.restoreCommand, ground, command),
+    clear: () => removeGround(ground),
   };
+}
+
+function fetchTask(
+  name: string,
+  restoreCommand: string,
+  { directory }: Ground,
+  command: (text: string, path: string) => Command,
+): Task {
+  const fetched = join(directory, 'fetched');
+  const next = async (): Promise<Command> => {
+    rmSync(fetched, { force: true });
+    return command(restoreCommand, fetched);
+  };
+  return { name, next };
 }
 
 /** Removes what is stored of a segment, whatever its object is called. */

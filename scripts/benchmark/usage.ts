@@ -107,7 +107,8 @@ export class UsageWatch {
     }
     let [peak, apartPeak] = [0, 0];
     for (const seen of watched) {
-      if (seen.pid === process.pid || this.#isWaiter(seen)) continue;
+      // A command that a server has just forked still looks like the server, shared memory and all.
+      if (seen.pid === process.pid || this.#isWaiter(seen) || seen.name === 'postgres') continue;
       peak += seen.residentBytes;
       if (sessions.has(seen.session)) continue;
       apartPeak += seen.residentBytes;

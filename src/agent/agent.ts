@@ -1,16 +1,20 @@
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { openArchives, type Archive } from '../archive/archives.ts';
-import { loadPushKeys } from '../archive/keyring.ts';
+import { loadOpenKeys, loadPushKeys } from '../archive/keyring.ts';
 import { Failure, type FailureKind } from '../exit.ts';
-import { openCluster } from '../server/cluster.ts';
+import { openCluster, type Cluster } from '../server/cluster.ts';
 import { readHistories } from '../server/data-directory.ts';
+import { removeLeftovers } from '../server/landing-file.ts';
 import { postmasterIsStopping } from '../server/postmaster.ts';
+import { failureColumn } from '../server/signals.ts';
 import { pushArchives } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { parseWalName } from '../wal/name.ts';
 import { Bond } from './bond.ts';
 import { isSameFile, type Answer, type FileId, type Request, type Requester } from './message.ts';
+import { FetchAhead } from './fetch-ahead.ts';
 import { PushAhead } from './push-ahead.ts';
 import { difference, identifyFile } from './requester.ts';
 import { AgentServer } from './server.ts';
@@ -18,6 +22,8 @@ import { AgentServer } from './server.ts';
 /** Without a request for so long, an agent that was started by need goes. */
 const IDLE_MS = 60_000;
 const LOOK_MS = 500;
+/** How long a standby is told at once that an archive which could not be reached is away. */
+const AWAY_MS = 30_000;
 /** As with wal-push: a fast stop waits for about six attempts. */
 const STOPPING_DEADLINE_MS = 5_000;
 /** What may have changed outside since the agent learnt it, and what a new one would learn anew. */
@@ -38,46 +44,52 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #bond: Bond;
   readonly #server: AgentServer;
+  readonly #cluster: Cluster;
   readonly #archives: readonly Archive[];
-  readonly #pushAhead: PushAhead;
-  readonly #keyFiles: ReadonlyMap<string, FileId>;
+  /** The files of keys and certificates, as they were before they were read. */
+  readonly #keyFiles: ReadonlyMap<string, FileId | undefined>;
+  /** Made when they are first needed: not every host has the keys for both. */
+  #pushAhead: Promise<PushAhead> | undefined;
+  #fetchAhead: Promise<FetchAhead> | undefined;
+  /** On a standby: why the archive could not be reached, and until when it is not asked again. */
+  #away: { readonly failure: Failure; readonly until: number } | undefined;
   #lastAsked = performance.now();
   #endsBecause: string | undefined;
+  #discard: () => void = () => undefined;
 
-  private constructor(options: AgentOptions, archives: readonly Archive[], pushAhead: PushAhead) {
+  private constructor(options: AgentOptions, cluster: Cluster, archives: readonly Archive[]) {
     this.#options = options;
     this.#bond = new Bond(options.dataDirectory, options.isService);
+    this.#cluster = cluster;
     this.#archives = archives;
-    this.#pushAhead = pushAhead;
-    this.#keyFiles = new Map(keyFiles(options.settings).map((path) => [path, identifyFile(path)]));
+    this.#keyFiles = new Map(keyFiles(options.settings).map((path) => [path, look(path)]));
     this.#server = new AgentServer(options.socket, (request) => this.#handle(request));
   }
 
-  /** Reads the keys, and connects to the archives. Errors: Failure. */
+  /** Errors: Failure. */
   static async open(options: AgentOptions): Promise<Agent> {
     const { settings, dataDirectory } = options;
     const cluster = await openCluster({ pgdata: dataDirectory, walPath: '' }, dataDirectory);
-    const archives = await openArchives(pushArchives(settings));
-    const keys = await loadPushKeys(settings);
-    const histories = () => readHistories(dataDirectory);
-    return new Agent(options, archives, new PushAhead({ cluster, settings, keys, archives, histories }, dataDirectory));
+    return new Agent(options, cluster, await openArchives(settings.archives));
   }
 
   /** Works until there is a reason to end, and returns it. `isToEnd` is asked twice a second. */
   async run(isToEnd: () => boolean): Promise<string> {
     if (!this.#options.isService && !this.#bond.holds()) return 'there is no server';
     if (!(await this.#server.listen())) return 'there is an agent already';
+    removeLeftovers(join(this.#options.dataDirectory, 'pg_wal'));
     while (this.#endsBecause === undefined) {
       await wait(LOOK_MS);
       this.#endsBecause ??= isToEnd() ? 'told to end' : this.#reasonToEnd();
-      if (postmasterIsStopping(this.#options.dataDirectory)) this.#pushAhead.hurry(STOPPING_DEADLINE_MS);
+      if (postmasterIsStopping(this.#options.dataDirectory)) (await this.#pushAhead)?.hurry(STOPPING_DEADLINE_MS);
     }
-    this.close();
     return this.#endsBecause;
   }
 
+  /** Leaves nothing behind. */
   close(): void {
     this.#server.close();
+    this.#discard();
     for (const archive of this.#archives) archive.storage.close();
   }
 
@@ -93,47 +105,97 @@ export class Agent {
     const different = difference(this.#options.self, request, this.#options.isService) ?? this.#outdated();
     if (different !== undefined) {
       // The server's own have changed. The data directory has not: that one is another server's.
-      if (different !== 'data directory') this.#end(`another ${different} is asked for`);
+      if (different !== 'data directory') this.#endsBecause ??= `another ${different} is asked for`;
       return yours(different);
     }
-    if (!this.#bond.holds()) {
-      if (!this.#options.isService) this.#end('the server is gone');
-      this.#pushAhead.forget();
-      this.#bond.renew();
-      if (!this.#bond.holds()) return yours('there is no server');
+    if (!this.#bond.holds() && !(await this.#rebind())) return yours('the server is gone');
+    const answer = await this.#answer(request);
+    return this.#bond.holds() ? answer : yours('the server is gone');
+  }
+
+  /** Whether there is another server now, which a service works for as well. */
+  async #rebind(): Promise<boolean> {
+    if (!this.#options.isService) {
+      this.#endsBecause ??= 'the server is gone';
+      return false;
     }
-    return request.push === undefined ? yours('nothing is asked for') : this.#push(request.push);
+    this.#bond.renew();
+    (await this.#pushAhead)?.forget();
+    (await this.#fetchAhead)?.forget();
+    return this.#bond.holds();
+  }
+
+  async #answer({ push, fetch }: Request): Promise<Answer> {
+    try {
+      if (push !== undefined) return await this.#push(push);
+      if (fetch !== undefined) return await this.#fetch(fetch.name);
+      return yours('nothing is asked for');
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (!OUTDATED.has(error.kind)) return this.#failed(error);
+      this.#endsBecause ??= error.message;
+      return yours(error.message);
+    }
   }
 
   async #push({ name: text, file }: { readonly name: string; readonly file: FileId }): Promise<Answer> {
     const name = parseWalName(text);
     if (name === undefined) return yours('no WAL file');
-    try {
-      const warnings = await this.#pushAhead.push(name, file);
-      return this.#bond.holds() ? { is: 'stored', warnings } : yours('the server is gone');
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      if (OUTDATED.has(error.kind)) {
-        this.#end(error.message);
-        return yours(error.message);
-      }
-      return { is: 'failed', kind: error.kind, message: error.message, hint: error.hint, warnings: [] };
+    this.#pushAhead ??= this.#openPush();
+    return { is: 'stored', warnings: await (await this.#pushAhead).push(name, file) };
+  }
+
+  async #openPush(): Promise<PushAhead> {
+    const { settings, dataDirectory } = this.#options;
+    const targets = pushArchives(settings);
+    const archives = this.#archives.filter((archive) => targets.includes(archive.settings));
+    const keys = await loadPushKeys(settings);
+    const histories = () => readHistories(dataDirectory);
+    return new PushAhead({ cluster: this.#cluster, settings, keys, archives, histories }, dataDirectory);
+  }
+
+  async #fetch(text: string): Promise<Answer> {
+    const name = parseWalName(text);
+    if (name?.kind !== 'segment') return yours('no segment');
+    const { settings, dataDirectory } = this.#options;
+    const isStandby = failureColumn(dataDirectory, settings.fetch.onPromote) === 'standby';
+    if (isStandby && this.#away !== undefined && performance.now() < this.#away.until)
+      return this.#failed(this.#away.failure);
+    this.#fetchAhead ??= this.#openFetch();
+    const fetched = await (await this.#fetchAhead).fetch(name);
+    this.#away = undefined;
+    switch (fetched.is) {
+      case 'landed':
+        return { ...fetched, is: 'fetched' };
+      case 'absent':
+        return yours('whether it is absent takes proofs');
+      case 'failed':
+        if (fetched.failure.kind === 'unreachable') {
+          this.#away = { failure: fetched.failure, until: performance.now() + AWAY_MS };
+        }
+        throw fetched.failure;
     }
   }
 
-  #end(reason: string): void {
-    this.#endsBecause ??= reason;
+  #failed({ kind, message, hint }: Failure): Answer {
+    return { is: 'failed', kind, message, hint, onPromote: this.#options.settings.fetch.onPromote, warnings: [] };
   }
 
-  /** Whether a key file is another one than it was. */
+  async #openFetch(): Promise<FetchAhead> {
+    const { settings } = this.#options;
+    const keys = await loadOpenKeys(settings);
+    const fetchAhead = new FetchAhead({ settings, cluster: this.#cluster, keys, archives: this.#archives });
+    this.#discard = () => {
+      fetchAhead.close();
+    };
+    return fetchAhead;
+  }
+
+  /** The file of a key or certificate that is another one than it was. */
   #outdated(): string | undefined {
-    for (const [path, file] of this.#keyFiles) {
-      try {
-        if (isSameFile(identifyFile(path), file)) continue;
-      } catch {
-        // It is gone, or can't be seen: whoever works alone says so.
-      }
-      return path;
+    for (const [path, before] of this.#keyFiles) {
+      const now = look(path);
+      if (before === undefined ? now !== undefined : now === undefined || !isSameFile(before, now)) return path;
     }
     return undefined;
   }
@@ -141,6 +203,15 @@ export class Agent {
 
 function yours(why: string): Answer {
   return { is: 'yours', why };
+}
+
+/** Undefined where it is not to be seen: whoever works alone says so, if it is needed. */
+function look(path: string): FileId | undefined {
+  try {
+    return identifyFile(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function keyFiles({ encryption, signing, archives }: Settings): string[] {

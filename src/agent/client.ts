@@ -1,12 +1,21 @@
 import { lstatSync } from 'node:fs';
 
 import { openWire } from '#wire';
-import { parseAnswer, SILENCE_MS, type Answer, type Request, type Requester } from './message.ts';
+import {
+  isSameFile,
+  parseAnswer,
+  SILENCE_MS,
+  type Answer,
+  type FileId,
+  type Request,
+  type Requester,
+} from './message.ts';
 import { describeRequester, identifyFile } from './requester.ts';
 import { socketPath } from './where.ts';
 
 /** The agent works for the server's own commands alone, which run in the data directory and name files so. */
 const IN_PG_WAL = 'pg_wal/';
+const TEMPORARY = /^xlogtemp\.walseal\.[0-9.]+$/;
 
 /**
  * Has the agent archive the file at `path`. Undefined where it can't, or there is none: then we work alone. `onSign` is
@@ -17,6 +26,22 @@ export function pushByAgent(path: string, onSign: () => void): Promise<Answer | 
     ...requester,
     push: { name: path.slice(IN_PG_WAL.length), file: identifyFile(path) },
   }));
+}
+
+/** Has the agent bring a segment into pg_wal, where `path` lies. Undefined as with `pushByAgent`. */
+export function fetchByAgent(name: string, path: string, onSign: () => void): Promise<Answer | undefined> {
+  return ask(path, onSign, (requester) => ({ ...requester, fetch: { name } }));
+}
+
+/** Whether what the agent has brought lies there still, as it was when the agent looked at it. */
+export function isBrought(temporary: string, file: FileId): boolean {
+  // It is renamed: nothing but a file of ours, in pg_wal, may be named.
+  if (!TEMPORARY.test(temporary)) return false;
+  try {
+    return isSameFile(identifyFile(`${IN_PG_WAL}${temporary}`), file);
+  } catch {
+    return false;
+  }
 }
 
 async function ask(

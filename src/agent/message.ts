@@ -3,7 +3,7 @@
  * `{}` for as long as it works, and then one answer. Both sides are this program, in the same version, and of the
  * same user; still nothing is taken for what it should be without a look.
  */
-import type { FailureKind } from '../exit.ts';
+import { STATUS, type FailureKind } from '../exit.ts';
 import type { DirectoryId } from './where.ts';
 
 /** A file as a look at it told, so that a claim about it is about exactly these bytes. Decimal numbers, times in ns. */
@@ -29,8 +29,8 @@ export interface Requester {
 export interface Request extends Requester {
   /** A file in pg_wal that the server wants archived. */
   readonly push?: { readonly name: string; readonly file: FileId };
-  /** A file that the server wants restored into pg_wal. */
-  readonly fetch?: { readonly name: string; readonly isStandby: boolean };
+  /** A segment that the server wants restored. */
+  readonly fetch?: { readonly name: string };
 }
 
 export type Answer =
@@ -43,6 +43,8 @@ export type Answer =
       readonly kind: FailureKind;
       readonly message: string;
       readonly hint: string;
+      /** What the settings say of a standby that is about to promote: the status depends on it. */
+      readonly onPromote: 'stop' | 'promote';
       readonly warnings: readonly string[];
     }
   /** The agent does not do this one: whoever asked works alone. */
@@ -74,7 +76,12 @@ function isAnswer(value: Readonly<Record<string, unknown>>): value is Answer & R
     case 'fetched':
       return areTexts(value['warnings']) && typeof value['temporary'] === 'string' && isFileId(value['file']);
     case 'failed':
-      return areTexts(value['warnings']) && ['kind', 'message', 'hint'].every((key) => typeof value[key] === 'string');
+      return (
+        areTexts(value['warnings']) &&
+        hasTexts(value, 'kind', 'message', 'hint') &&
+        Object.hasOwn(STATUS, String(value['kind'])) &&
+        (value['onPromote'] === 'stop' || value['onPromote'] === 'promote')
+      );
     case 'yours':
       return typeof value['why'] === 'string';
     default:
@@ -98,7 +105,7 @@ function isRequest(value: Readonly<Record<string, unknown>>): value is Request &
     isRecord(environment) &&
     areTexts(Object.values(environment)) &&
     (push === undefined || (hasTexts(push, 'name') && isFileId(push['file']))) &&
-    (fetch === undefined || (hasTexts(fetch, 'name') && typeof fetch['isStandby'] === 'boolean'))
+    (fetch === undefined || hasTexts(fetch, 'name'))
   );
 }
 

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
+import type { Archive } from '../archive/archives.ts';
 import { readWalFile } from '../archive/check.ts';
 import type { InTurn } from '../archive/place.ts';
 import { pushDeadline, pushFile, type Gates, type PushContext } from '../archive/push.ts';
@@ -36,7 +37,8 @@ interface Job {
  * is known here alone, in memory, and bound to what the file was when it was read.
  *
  * What is pushed ahead takes its name in an archive only when the file before it on the same timeline has taken its
- * own: so two copies of a cluster that archive to the same place can't each store a part of one timeline.
+ * own, there and in every archive that is required: so two copies of a cluster that archive to the same place can't
+ * each store a part of one timeline.
  */
 export class PushAhead {
   readonly #context: PushContext;
@@ -100,12 +102,14 @@ export class PushAhead {
 
   #begin(name: WalName, file: FileId): Job {
     const asked = Promise.withResolvers<undefined>();
+    const isAsked = asked.promise.then(() => true);
     const warnings: string[] = [];
     const places = this.#queue(name);
     const inTurn: InTurn = async (archive, act) => {
-      const place = places[this.#context.archives.indexOf(archive)];
+      const place = places.get(archive);
       if (place === undefined) return act();
-      const isClear = await Promise.race([place.isClear, asked.promise.then(() => true)]);
+      // In this order: what the server asks for does not fail because of what failed before it asked.
+      const isClear = await Promise.race([isAsked, isTurn(archive, places)]);
       if (!isClear) throw new Failure('unreachable', `${name.name} waits for the file before it, which was not stored`);
       const result = await act();
       place.leave(true);
@@ -126,7 +130,7 @@ export class PushAhead {
     };
     this.#jobs.set(name.name, job);
     const leave = (cameThrough: boolean): void => {
-      for (const place of places) place.leave(cameThrough);
+      for (const place of places.values()) place.leave(cameThrough);
     };
     stored.then(
       () => {
@@ -142,14 +146,15 @@ export class PushAhead {
   }
 
   /** A place in the queue of each archive. Only segments follow one another. */
-  #queue({ kind, timeline }: WalName): Place[] {
-    if (kind !== 'segment') return [];
-    return this.#context.archives.map((_archive, index) => {
+  #queue({ kind, timeline }: WalName): ReadonlyMap<Archive, Place> {
+    if (kind !== 'segment') return new Map();
+    const places = this.#context.archives.map((archive, index) => {
       const queue = `${index} ${timeline}`;
       const place = new Place(this.#queues.get(queue));
       this.#queues.set(queue, place);
-      return place;
+      return [archive, place] as const;
     });
+    return new Map(places);
   }
 
   async #store(name: WalName, file: FileId, warn: (line: string) => void, gates: Gates): Promise<void> {
@@ -199,6 +204,16 @@ export class PushAhead {
     const earlier = this.#refused.get(name.timeline);
     if (earlier === undefined || name.name < earlier) this.#refused.set(name.timeline, name.name);
   }
+}
+
+/**
+ * Whether the file before came through: in this archive, and in all that are required. A refusal by one of these ends
+ * the timeline in the others, too.
+ */
+async function isTurn(archive: Archive, places: ReadonlyMap<Archive, Place>): Promise<boolean> {
+  const before = [...places].filter(([other]) => other === archive || other.settings.required);
+  const all = await Promise.all(before.map(([, { isClear }]) => isClear));
+  return all.every(Boolean);
 }
 
 function usualWorkers(waiting: number): number {

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync, type BigIntStats } from 'node:fs';
+import { resolve } from 'node:path';
 
 import manifest from '../../package.json' with { type: 'json' };
 import type { FileId, Requester } from './message.ts';
@@ -18,18 +19,14 @@ const OF_RUNTIME = 'BUN_JSC_';
  */
 export function describeRequester(dataDirectory: string, config?: string): Requester {
   const named = process.env['WALSEAL_CONFIG'];
-  const path = absolute(config ?? (named === undefined || named === '' ? DEFAULT_SETTINGS : named));
+  // As whoever loads them names them: one file has many spellings.
+  const path = resolve(config ?? (named === undefined || named === '' ? DEFAULT_SETTINGS : named));
   return {
     program: { version: manifest.version, file: programFile() },
     dataDirectory: identifyDirectory(dataDirectory),
     settings: { path, text: readSettings(path) },
     environment: usedEnvironment(process.env),
   };
-}
-
-/** `node:path` would cost more than all of this. */
-function absolute(path: string): string {
-  return path.startsWith('/') ? path : `${process.cwd()}/${path}`;
 }
 
 /** Another build of the same version is another program. */

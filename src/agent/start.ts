@@ -36,15 +36,26 @@ export function startAgent(settings: Settings): void {
   const socket = socketPath(settings.agent.socket, identifyDirectory('.'));
   if (socket === undefined) return;
   // Nothing of the server's is inherited: its log would not be closed before we end.
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const log = openSync(`${socket}.log`, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+  const { O_WRONLY, O_APPEND, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  const log = openSync(`${socket}.log`, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
   try {
     const words = ['agent', '--on-demand', '--config', settings.path, '--pgdata', process.cwd()];
     const [program = '', ...first] = ownCommand();
-    spawn(program, [...first, ...words], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', log] }).unref();
+    const stdio = ['ignore', 'ignore', log] as const;
+    spawn(program, [...first, ...words], {
+      cwd: '/',
+      env: ownEnvironment(),
+      detached: true,
+      stdio: [...stdio],
+    }).unref();
   } finally {
     closeSync(log);
   }
+}
+
+/** What the launchers set for a program that lives for a moment does not suit one that stays. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BUN_JSC_')));
 }
 
 /** How this program is started: the executable by itself, or the sources by Node. */

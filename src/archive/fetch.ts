@@ -1,6 +1,7 @@
 import { Failure } from '../exit.ts';
 import type { OpenKeys } from '../seal/keys.ts';
 import { unseal } from '../seal/unseal.ts';
+import type { Settings } from '../settings/schema.ts';
 import { seconds, type Deadline } from '../storage/deadline.ts';
 import { StorageError } from '../storage/errors.ts';
 import type { SystemId } from '../wal/control.ts';
@@ -63,6 +64,16 @@ export async function fetchFirst(
     }
   }
   return { found: undefined, failures };
+}
+
+/** The first archive that did not say 'absent' decides, and the message tells how to leave it out. */
+export function unanswered(name: WalName, failure: Failure, settings: Settings): Failure {
+  if (settings.archives.length === 1 || failure.kind !== 'unreachable') return failure;
+  const hint = 'To recover without this archive, remove its [[archive]] block from the settings of this server.';
+  return new Failure(failure.kind, `${name.name} is not proven absent: ${failure.message}`, {
+    hint: [failure.hint, hint].filter(Boolean).join(' '),
+    cause: failure,
+  });
 }
 
 /**

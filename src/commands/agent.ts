@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { resolve } from 'node:path';
 
@@ -26,7 +26,7 @@ export async function agent(options: AgentCommandOptions, io: Io): Promise<Outco
   const dataDirectory = resolve(options.pgdata ?? '.');
   const self = describe(dataDirectory, options.config);
   const settings = await loadSettings(options.config, process.env);
-  setPriority(settings.agent.nice);
+  standBack(settings.agent.nice);
   makeSocketDirectory();
   const socket = socketPath(settings.agent.socket, self.dataDirectory);
   if (socket === undefined) throw unsafe(settings.agent.socket);
@@ -36,8 +36,23 @@ export async function agent(options: AgentCommandOptions, io: Io): Promise<Outco
     running.close();
   });
   if (isService) io.warn(`works for ${dataDirectory}, and listens on ${socket}`);
-  io.warn(`ends: ${await running.run(isInterrupted)}`);
+  try {
+    io.warn(`ends: ${await running.run(isInterrupted)}`);
+  } finally {
+    running.close();
+  }
   return 'done';
+}
+
+/** The kernel has a priority for each thread; a later one has it from the thread that makes it (setpriority(2)). */
+function standBack(nice: number): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      setPriority(Number(thread), nice);
+    } catch {
+      // That thread has ended.
+    }
+  }
 }
 
 /** Before a store's client changes a variable. */

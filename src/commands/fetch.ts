@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { findFork, findLater, gapFailure, proveSomethingThere, type Gap } from '../archive/absence.ts';
 import { openArchives, type Archive } from '../archive/archives.ts';
-import { fetchFirst, type Wanted } from '../archive/fetch.ts';
+import { fetchFirst, unanswered, type Wanted } from '../archive/fetch.ts';
 import { loadOpenKeys } from '../archive/keyring.ts';
 import { onlySystem, requireSystemId } from '../archive/systems.ts';
 import { Failure, type Outcome } from '../exit.ts';
@@ -11,11 +11,11 @@ import { openCluster, type Cluster } from '../server/cluster.ts';
 import { locateDataDirectory, readHistories } from '../server/data-directory.ts';
 import { LandingFile } from '../server/landing-file.ts';
 import { lookInPgWal } from '../server/pg-wal.ts';
-import { failureColumn } from '../server/signals.ts';
+import { failureColumn, silenceLimit } from '../server/signals.ts';
 import { loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { Deadline } from '../storage/deadline.ts';
-import { parseWalName, type WalName } from '../wal/name.ts';
+import { parseWalName } from '../wal/name.ts';
 import { ahead } from './ahead.ts';
 import type { Io } from './io.ts';
 
@@ -41,7 +41,7 @@ export async function fetch(nameText: string, path: string, options: FetchOption
   if (name === undefined) throw new Failure('usage', `"${nameText}" is not the name of a WAL file`, { hint: USAGE });
   const settings = await (options.settings ?? loadSettings(options.config, process.env));
   io.onPromote(settings.fetch.onPromote);
-  const silenceMs = silenceLimit(settings);
+  const silenceMs = silenceLimit('.', settings);
   const deadline = new Deadline(settings.fetch.deadlineMs, { what: `fetch of ${name.name}`, idleMs: silenceMs });
   io.endsWithin(deadline.remainingMs());
   const keys = ahead(loadOpenKeys(settings));
@@ -132,19 +132,4 @@ async function provenAbsent(search: Search, io: Io): Promise<Failure | undefined
 async function findForkAhead(wanted: Wanted, { dataDirectory, segmentSize }: Target): Promise<Gap | undefined> {
   if (segmentSize === undefined || wanted.name.kind !== 'segment') return undefined;
   return findFork(wanted, segmentSize, await readHistories(dataDirectory));
-}
-
-/** The first archive that did not say 'absent' decides, and the message tells how to leave it out. */
-function unanswered(name: WalName, failure: Failure, settings: Settings): Failure {
-  if (settings.archives.length === 1 || failure.kind !== 'unreachable') return failure;
-  const hint = 'To recover without this archive, remove its [[archive]] block from the settings of this server.';
-  return new Failure(failure.kind, `${name.name} is not proven absent: ${failure.message}`, {
-    hint: [failure.hint, hint].filter(Boolean).join(' '),
-    cause: failure,
-  });
-}
-
-/** A recovery may wait long, a standby only briefly: while we wait, it does not try streaming. */
-function silenceLimit({ fetch: { standbyDeadlineMs, onPromote } }: Settings): number {
-  return failureColumn('.', onPromote) === 'standby' ? standbyDeadlineMs : Infinity;
 }

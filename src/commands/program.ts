@@ -1,6 +1,10 @@
 import type { Outcome } from '../exit.ts';
 import type { Settings } from '../settings/schema.ts';
+import type { HandedOver } from './hand-over.ts';
 import type { Io } from './io.ts';
+
+const SEGMENT = /^[0-9A-F]{24}$/;
+const IN_PG_WAL = 'pg_wal/';
 
 /**
  * Runs one command line. `argv` starts with the verb: the server's `wal-push`, `wal-fetch`, `wal-prune`, or an
@@ -13,9 +17,7 @@ export async function run(argv: readonly string[], io: Io): Promise<Outcome> {
     const [first, second] = operands;
     if (verb === 'wal-push' && operands.length === 1 && first !== undefined) return pushForServer(first, io);
     if (verb === 'wal-fetch' && operands.length === 2 && first !== undefined && second !== undefined) {
-      const settings = await beginSettings();
-      const { fetch } = await import('./fetch.ts');
-      return fetch(first, second, settings, io);
+      return fetchForServer(first, second, io);
     }
   }
   const { runLine } = await import('./command-line.ts');
@@ -30,16 +32,32 @@ async function pushForServer(path: string, io: Io): Promise<Outcome> {
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
-  if (handed === 'no agent') await startAgentForPush(await options.settings);
+  if (handed === 'no agent') await begin(await options.settings);
   return outcome;
 }
 
-/** The push is done, whatever becomes of this. */
-async function startAgentForPush(settings: Settings): Promise<void> {
+/** A segment as `pushForServer` does a file; all else, which is small and has no successor, alone. */
+async function fetchForServer(name: string, path: string, io: Io): Promise<Outcome> {
+  const isSegment = SEGMENT.test(name) && path.startsWith(IN_PG_WAL);
+  let handed: HandedOver = 'declined';
+  if (isSegment) {
+    const { handOverFetch } = await import('./hand-over.ts');
+    handed = await handOverFetch(name, path, io);
+    if (handed !== 'no agent' && handed !== 'declined') return handed;
+  }
+  const options = await beginSettings();
+  const { fetch } = await import('./fetch.ts');
+  const outcome = await fetch(name, path, options, io);
+  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, () => true);
+  return outcome;
+}
+
+/** Starts an agent, if it is worth while. The work is done, whatever becomes of this. */
+async function begin(settings: Settings, isWorthWhile?: () => boolean): Promise<void> {
   if (!settings.agent.enabled) return;
-  const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
   try {
-    if (muchIsWaiting()) startAgent(settings);
+    const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
+    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings);
   } catch {
     // Without an agent the next one works alone, too.
   }

@@ -42,5 +42,5 @@ function compressByStream(
 }
 
 async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of source) yield Uint8Array.from(piece);
+  for await (const piece of source) yield piece.slice();
 }

@@ -22,9 +22,10 @@ export class LandingFile {
 
   /**
    * Touches nothing yet: a file that turns out to be absent leaves no trace. Errors: Failure `usage`.
-   * @param write given by tests
+   * @param options.number tells the files apart that one process writes at the same time
+   * @param options.write given by tests
    */
-  constructor(destination: string, write: WriteSome = writeSome) {
+  constructor(destination: string, { number, write = writeSome }: { number?: number; write?: WriteSome } = {}) {
     if (destination === '') {
       throw new Failure('usage', 'the path of the file to write is empty', {
         hint: 'restore_command = \'wal-fetch "%f" "%p"\' passes it last.',
@@ -32,7 +33,8 @@ export class LandingFile {
     }
     this.#destination = destination;
     this.#writeSome = write;
-    this.#path = join(dirname(destination), `${TEMPORARY_PREFIX}${process.pid}`);
+    const own = number === undefined ? String(process.pid) : `${process.pid}.${number}`;
+    this.#path = join(dirname(destination), `${TEMPORARY_PREFIX}${own}`);
   }
 
   /** Makes ready for the first byte; what was written before is forgotten, when the last of it has settled. */
@@ -58,13 +60,19 @@ export class LandingFile {
     return writing(this.#path, () => file.write(bytes));
   }
 
+  /** The temporary file, when every byte is written: for somebody else to give it its final name, or for `discard`. */
+  async finish(): Promise<string> {
+    await writing(this.#path, async () => this.#file?.close());
+    this.#file = undefined;
+    return this.#path;
+  }
+
   /**
    * Gives the file its final name when every byte is written. `mayAct` is asked at the last moment; where it says no,
    * nothing is left behind.
    */
   async commit(mayAct: () => boolean): Promise<void> {
-    await writing(this.#path, async () => this.#file?.close());
-    this.#file = undefined;
+    await this.finish();
     if (!mayAct()) {
       this.discard();
       throw new Failure(
@@ -91,11 +99,11 @@ export class LandingFile {
  * Removes what fetches left behind that were killed: the files whose process is gone. What can't be removed (in /tmp
  * it may be another user's) does no harm.
  */
-function removeLeftovers(directory: string): void {
+export function removeLeftovers(directory: string): void {
   for (const name of namesIn(directory)) {
     if (!name.startsWith(TEMPORARY_PREFIX)) continue;
-    const pid = Number(name.slice(TEMPORARY_PREFIX.length));
-    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) tryTo(() => unlinkSync(join(directory, name)));
+    const pid = Number.parseInt(name.slice(TEMPORARY_PREFIX.length), 10);
+    if (pid > 0 && !isAlive(pid)) tryTo(() => unlinkSync(join(directory, name)));
   }
 }
 

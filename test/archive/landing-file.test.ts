@@ -176,7 +176,7 @@ describe('while a write is under way', () => {
   }> {
     const directory = place();
     const held = new HeldWrites();
-    const landing = new LandingFile(join(directory, 'RECOVERYXLOG'), held.write);
+    const landing = new LandingFile(join(directory, 'RECOVERYXLOG'), { write: held.write });
     await landing.restart();
     const writing = landing.write(Buffer.from('some bytes'));
     writing.catch(() => undefined);

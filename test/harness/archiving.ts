@@ -37,7 +37,11 @@ export interface HostOptions {
   readonly encryption?: Table | 'none';
   readonly signing?: Table;
   readonly compression?: Table;
+  readonly agent?: Table;
 }
+
+/** With WALSEAL_TEST_AGENT=off every command works alone, but for those that a test of the agent is about. */
+const USUAL_AGENT: Table = process.env['WALSEAL_TEST_AGENT'] === 'off' ? { enabled: false } : {};
 
 /** Archives in directories, and the keys that all hosts share which write and read there. */
 export interface Site {
@@ -111,6 +115,7 @@ export class Host {
         encryption === 'none' ? '' : `[encryption]\n${table(encryption)}`,
         `[signing]\n${table(options.signing ?? { key_file: site.signingKeyFile, trusted: [] })}`,
         `[compression]\n${table(options.compression ?? {})}`,
+        `[agent]\n${table(options.agent ?? USUAL_AGENT)}`,
       ].join('\n'),
     );
   }

@@ -119,6 +119,23 @@ export async function archiverStatistics(server: PostgresServer): Promise<Archiv
   };
 }
 
+/** Starts a hot standby of a server that runs, which follows it by streaming. */
+export async function startStandby(primary: PostgresServer, options: ServerOptions = {}): Promise<PostgresServer> {
+  const primary_conninfo = `host=${primary.socketDirectory} port=${primary.port} user=postgres`;
+  const settings = { primary_conninfo, ...options.settings };
+  return startCopy(await takeBackup(primary), { ...options, signal: 'standby', settings });
+}
+
+/** Until a standby has replayed all that its primary has written by now. */
+export async function untilReplayed(standby: PostgresServer, primary: PostgresServer): Promise<void> {
+  const [row] = await primary.query('SELECT pg_current_wal_flush_lsn()::text AS lsn');
+  const hasReplayed = async (): Promise<boolean> => {
+    const [replayed] = await standby.query('SELECT pg_last_wal_replay_lsn() >= $1 AS yes', [row?.['lsn']]);
+    return replayed?.['yes'] === true;
+  };
+  await waitFor('the standby to have replayed everything', hasReplayed, LIMIT_MS, () => standby.log());
+}
+
 /** Takes a base backup, without WAL, into a directory of its own. */
 export async function takeBackup(server: PostgresServer): Promise<string> {
   const target = join(makeScratch('backup', serverUser()), 'data');

@@ -17,7 +17,7 @@ import {
   writeAsServer,
   type Version,
 } from './server-user.ts';
-import { isRunning, waitFor } from './wait.ts';
+import { childrenOf, isRunning, waitFor } from './wait.ts';
 
 export type Settings = Readonly<Record<string, string | number | boolean>>;
 
@@ -26,6 +26,12 @@ export interface ServerOptions {
   readonly settings?: Settings;
   /** Added to the environment of the server, and so of the commands that it runs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** True: `env` is all of the environment, as below `env -i`. */
+  readonly bare?: boolean;
+  /** Words before the server's command, which they end by running as the server's user; see namespace.ts. */
+  readonly within?: readonly string[];
+  /** The server's standard input. Default: /dev/null. */
+  readonly stdin?: 'pipe';
   /** `recovery` or `standby` creates that signal file before the start. */
   readonly signal?: 'recovery' | 'standby';
   /** False returns at once, for a server that is expected to end by itself. Default: wait until it accepts connections. */
@@ -112,7 +118,8 @@ export class PostgresServer {
 
   /** The postmaster's process id, while it runs. */
   get pid(): number | undefined {
-    return this.#process?.pid;
+    const started = this.#process?.pid;
+    return started === undefined ? undefined : (postmasterBelow(started) ?? started);
   }
 
   async start(options: ServerOptions = this.#options): Promise<void> {
@@ -122,13 +129,13 @@ export class PostgresServer {
     this.configure(options.settings ?? {});
     if (options.signal !== undefined) writeAsServer(join(this.dataDirectory, `${options.signal}.signal`), '');
     const log = openSync(this.#logPath, 'a');
-    const user = serverUser();
-    const child = spawn(binary(this.version, 'postgres'), ['-D', this.dataDirectory], {
+    const [program, ...words] = [...(options.within ?? []), binary(this.version, 'postgres')];
+    const child = spawn(program, [...words, '-D', this.dataDirectory], {
       cwd: '/',
-      env: { ...baseEnvironment(), ...options.env },
-      stdio: ['ignore', log, log],
+      env: { ...(options.bare !== true && baseEnvironment()), ...options.env },
+      stdio: [options.stdin ?? 'ignore', log, log],
       detached: true,
-      ...asUser(user),
+      ...(options.within === undefined && asUser(serverUser())),
     });
     closeSync(log);
     // A forgotten server must not keep a process waiting: the watchdog ends it.
@@ -163,7 +170,13 @@ export class PostgresServer {
   reload(settings: Settings): void {
     this.#options = { ...this.#options, settings };
     this.configure(settings);
-    this.#process?.kill('SIGHUP');
+    this.signal('SIGHUP');
+  }
+
+  /** Sends the postmaster a signal, if it runs. */
+  signal(signal: NodeJS.Signals): void {
+    const { pid } = this;
+    if (pid !== undefined) process.kill(pid, signal);
   }
 
   /** A connection as the superuser. It is closed when the server stops, or by its own end(). */
@@ -197,7 +210,7 @@ export class PostgresServer {
   /** Ends the server and waits until it has ended; one that has ended already is fine. */
   async stop(mode: StopMode = 'fast'): Promise<Exit> {
     await Promise.all([...this.#clients].map((client) => client.end()));
-    this.#process?.kill(STOP_SIGNALS[mode]);
+    this.signal(STOP_SIGNALS[mode]);
     await waitFor(
       `${mode} stop of ${this.dataDirectory}`,
       () => this.#process === undefined,
@@ -210,7 +223,7 @@ export class PostgresServer {
   /** SIGKILL to the postmaster alone, as the OOM killer does; its children see that it is gone, and are waited for. */
   async kill(): Promise<Exit> {
     const children = this.pid === undefined ? [] : childrenOf(this.pid);
-    this.#process?.kill('SIGKILL');
+    this.signal('SIGKILL');
     const exit = await this.exited;
     await waitFor('end of the server processes', () => !children.some(isRunning), STOP_LIMIT_MS);
     return exit;
@@ -257,12 +270,17 @@ export class PostgresServer {
     return this.#process === undefined;
   }
 
+  /** As the server itself knows it: 1 in a PID namespace of its own. */
+  #ownPid(): string | undefined {
+    return this.pid === undefined ? undefined : /^NSpid:.*\b(\d+)$/m.exec(statusOf(this.pid))?.[1];
+  }
+
   /** By the status that it writes into postmaster.pid, and its own pid, since a crash leaves an old file. */
   #acceptsConnections(): boolean {
     const path = join(this.dataDirectory, 'postmaster.pid');
     if (!existsSync(path)) return false;
     const lines = readFileSync(path, 'utf8').split('\n');
-    return lines[0] === String(this.pid) && ['ready', 'standby'].includes(lines[7]?.trim() ?? '');
+    return lines[0] === this.#ownPid() && ['ready', 'standby'].includes(lines[7]?.trim() ?? '');
   }
 }
 
@@ -303,8 +321,21 @@ function versionOf(dataDirectory: string): Version {
   return version;
 }
 
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+/** The server's process, where another that waits for it was started in its place. */
+function postmasterBelow(started: number): number | undefined {
+  if (/^Name:\tpostgres$/m.test(statusOf(started))) return started;
+  return childrenOf(started)
+    .map(postmasterBelow)
+    .find((pid) => pid !== undefined);
+}
+
+/** Empty where the process has ended. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 function quote(value: string | number | boolean): string {

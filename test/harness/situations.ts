@@ -14,19 +14,36 @@ export interface SituationOptions {
   readonly to?: Version;
   /** Every version, also where time is short: for the moments in which a mistake loses data. */
   readonly always?: boolean;
+  /** False where this machine lacks what it takes; the test is then skipped by name. */
+  readonly runIf?: boolean;
+}
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** What scripts/lib/situations.ts reads in vitest's report. */
+    situation?: {
+      readonly name: string;
+      readonly version: Version;
+      readonly from: Version;
+      readonly to: Version;
+      /** Whether it runs for this version where time is short, too. */
+      readonly gates: boolean;
+    };
+  }
 }
 
 /**
- * A situation in a server's life, as a test of its own for each version: `PostgreSQL 13: <name>`. From these names the
+ * A situation in a server's life, as a test of its own for each version: `PostgreSQL 13: <name>`. From these the
  * matrix of docs/situations.md is made, below the heading of the `describe` around them.
  */
 export function situation(
   name: string,
   body: (version: Version) => Promise<void>,
-  { from = 13, to = 18, always = false }: SituationOptions = {},
+  { from = 13, to = 18, always = false, runIf = true }: SituationOptions = {},
 ): void {
-  const known = VERSIONS.filter((version) => version >= from && version <= to);
-  const outermost = known.filter((version) => OUTERMOST.includes(version) || version === from || version === to);
-  for (const version of always || IS_LONG ? known : outermost)
-    test(`PostgreSQL ${version}: ${name}`, () => body(version));
+  for (const version of VERSIONS.filter((known) => known >= from && known <= to)) {
+    const gates = always || OUTERMOST.includes(version) || version === from || version === to;
+    const meta = { situation: { name, version, from, to, gates } };
+    if (gates || IS_LONG) test.runIf(runIf)(`PostgreSQL ${version}: ${name}`, { meta }, () => body(version));
+  }
 }

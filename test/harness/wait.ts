@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 const POLL_INTERVAL_MS = 20;
+const SPIN_LIMIT_MS = 20_000;
 
 /** Polls until `condition` holds. Fails after `limitMs`, with what `explain` says at that moment. */
 export async function waitFor(
@@ -22,5 +23,22 @@ export function isRunning(pid: number): boolean {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
+  }
+}
+
+/** Looks without a pause, for what is over in milliseconds. Blocks this process. */
+export function spinUntil(condition: () => boolean): void {
+  const end = performance.now() + SPIN_LIMIT_MS;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error('the moment never came');
+  }
+}
+
+/** The processes that this one has started; none where it has ended. */
+export function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
   }
 }

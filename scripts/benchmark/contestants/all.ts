@@ -1,3 +1,4 @@
+import { barmanCloud } from './barman.ts';
 import type { Contestant } from './contestant.ts';
 import { pgBackRestAsync, pgBackRestSync } from './pgbackrest.ts';
 import { cp, parallelZstd } from './plain.ts';
@@ -9,6 +10,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   walsealWithAgent,
   pgBackRestSync,
   pgBackRestAsync,
+  barmanCloud,
   parallelZstd,
   cp,
 ];

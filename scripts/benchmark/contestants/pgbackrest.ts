@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { makeDirectory } from '../../../test/harness/archiving.ts';
 import { CHECKOUT } from '../../../test/harness/dist.ts';
 import { asUser, runAsServer, serverUser, writeAsServer } from '../../../test/harness/server-user.ts';
-import { directoryOf } from '../storehouse.ts';
+import type { Storehouse } from '../storehouse.ts';
 import type { Contestant, Ground } from './contestant.ts';
 
 /** scripts/lib/peers.sh brings it. */
@@ -23,7 +23,7 @@ function pgBackRest(name: string, isAsync: boolean): Contestant {
     name,
     says: `pgBackRest, ${way}, zst level 3, aes-256-cbc`,
     ahead: isAsync,
-    stores: ['file'],
+    stores: ['file', 's3'],
     missing: () => (canRun() ? undefined : "pgBackRest is not there, or the server's user can't run it"),
     prepare: async (ground) => {
       const config = configure(ground, isAsync, cores);
@@ -50,7 +50,7 @@ function configure({ directory, dataDirectory, storehouse }: Ground, isAsync: bo
   }
   const lines = [
     '[global]',
-    `repo1-path=${directoryOf(storehouse)}`,
+    ...repository(directory, storehouse),
     'repo1-cipher-type=aes-256-cbc',
     'repo1-cipher-pass=the-same-for-each-measurement-of-it',
     'compress-type=zst',
@@ -67,6 +67,25 @@ function configure({ directory, dataDirectory, storehouse }: Ground, isAsync: bo
   ];
   writeAsServer(path, `${lines.join('\n')}\n`);
   return path;
+}
+
+function repository(directory: string, storehouse: Storehouse): string[] {
+  if (storehouse.kind === 'file') return [`repo1-path=${storehouse.directory}`];
+  const { bucket, region, port, credentials, authority } = storehouse;
+  writeAsServer(join(directory, 'authority.pem'), authority);
+  return [
+    'repo1-path=/repo',
+    'repo1-type=s3',
+    `repo1-s3-bucket=${bucket}`,
+    'repo1-s3-endpoint=localhost',
+    `repo1-s3-region=${region}`,
+    `repo1-s3-key=${credentials.accessKeyId}`,
+    `repo1-s3-key-secret=${credentials.secretAccessKey}`,
+    'repo1-s3-uri-style=path',
+    'repo1-storage-host=127.0.0.1',
+    `repo1-storage-port=${port}`,
+    `repo1-storage-ca-file=${join(directory, 'authority.pem')}`,
+  ];
 }
 
 /** As an operator does once. It is content with one that is there. */

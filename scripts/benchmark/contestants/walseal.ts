@@ -5,7 +5,7 @@ import { generateIdentity, generateSigningKey } from '../../../src/seal/keys.ts'
 import { TABLES } from '../../../src/settings/keys.ts';
 import { makeDirectory, programs } from '../../../test/harness/archiving.ts';
 import { writeAsServer } from '../../../test/harness/server-user.ts';
-import { directoryOf } from '../storehouse.ts';
+import { credentialsFor, type Storehouse } from '../storehouse.ts';
 import type { Contestant, Ground } from './contestant.ts';
 
 /** Each command handles its one file. */
@@ -20,14 +20,14 @@ function walseal(name: string, hasAgent: boolean): Contestant {
     name,
     says: `walseal ${hasAgent ? 'with its agent' : 'without an agent'}, level 3, encrypted, signed, verified`,
     ahead: hasAgent,
-    stores: ['file'],
+    stores: ['file', 's3'],
     missing: () => (hasAgent && !KNOWS_AGENT ? 'this walseal has no agent yet' : undefined),
     prepare: async (ground) => {
       const directory = await programs();
       return {
         archiveCommand: `${directory}/wal-push "%p"`,
         restoreCommand: `${directory}/wal-fetch "%f" "%p"`,
-        env: { WALSEAL_CONFIG: configure(ground, hasAgent) },
+        env: { WALSEAL_CONFIG: configure(ground, hasAgent), ...credentialsFor(ground.storehouse) },
       };
     },
   };
@@ -45,7 +45,7 @@ function configure({ directory, storehouse }: Ground, hasAgent: boolean): string
   writeAsServer(join(directory, 'signing.pem'), privatePem);
   const lines = [
     '[[archive]]',
-    `url = "file://${directoryOf(storehouse)}"`,
+    ...archive(directory, storehouse),
     '[encryption]',
     `recipients = ["${recipient}"]`,
     'identity_file = "identity.txt"',
@@ -58,4 +58,18 @@ function configure({ directory, storehouse }: Ground, hasAgent: boolean): string
   if (KNOWS_AGENT) lines.push('[agent]', `enabled = ${hasAgent}`, `socket = "${join(directory, 'agent', 'socket')}"`);
   writeAsServer(path, `${lines.join('\n')}\n`);
   return path;
+}
+
+function archive(directory: string, storehouse: Storehouse): string[] {
+  if (storehouse.kind === 'file') return [`url = "file://${storehouse.directory}"`];
+  writeAsServer(join(directory, 'authority.pem'), storehouse.authority);
+  return [
+    `url = "s3://${storehouse.bucket}/wal"`,
+    `endpoint = "https://127.0.0.1:${storehouse.port}"`,
+    `region = "${storehouse.region}"`,
+    'force_path_style = true',
+    'ca_file = "authority.pem"',
+    // As it is on Amazon's S3, and as "walseal check" tells of others.
+    'conditional_create = "proven"',
+  ];
 }

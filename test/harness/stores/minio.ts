@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { Agent } from 'node:https';
+import { join } from 'node:path';
 import { Client, type ClientOptions } from 'minio';
 
 import { storeProgram } from '../need.ts';
+import type { Certificates } from '../net/certificates.ts';
 import { sealForMinio } from './minio-sealed.ts';
 import { waitFor } from '../wait.ts';
 import { newName, shared, StoreServer, type Eye, type Store } from './server.ts';
@@ -41,10 +45,10 @@ export class Minio implements Store {
   readonly client: Client;
   readonly eye: Eye;
 
-  constructor(server: StoreServer, root: Credentials) {
+  constructor(server: StoreServer, root: Credentials, tls?: Certificates) {
     this.server = server;
     this.root = root;
-    this.client = new Client(wayTo(server, root));
+    this.client = new Client(wayTo(server, root, tls));
     this.eye = eyeOf(this.client);
   }
 
@@ -102,14 +106,21 @@ function eyeOf(client: Client): Eye {
 }
 
 /** The server that all tests of this process share. */
-export const minio = shared(startMinio);
+export const minio = shared(() => startMinio());
 
-/** A server of one's own, for what others must not see. */
-export async function startMinio(): Promise<Minio> {
+/** A server of one's own, for what others must not see. With `tls` it speaks nothing else, whatever `endpoint` says. */
+export async function startMinio(tls?: Certificates): Promise<Minio> {
   const root = { accessKeyId: 'root', secretAccessKey: randomBytes(20).toString('hex') };
   const server = await StoreServer.start('minio', '/minio/health/ready', (port, directory) => ({
     command: storeProgram('minio'),
-    args: ['server', '--quiet', '--address', `127.0.0.1:${port}`, `${directory}/data`],
+    args: [
+      'server',
+      '--quiet',
+      ...certificatesIn(directory, tls),
+      '--address',
+      `127.0.0.1:${port}`,
+      `${directory}/data`,
+    ],
     env: {
       MINIO_ROOT_USER: root.accessKeyId,
       MINIO_ROOT_PASSWORD: root.secretAccessKey,
@@ -123,13 +134,23 @@ export async function startMinio(): Promise<Minio> {
       MINIO_CI_CD: '1',
     },
   }));
-  await untilReady(server, root);
-  return new Minio(server, root);
+  await untilReady(server, root, tls);
+  return new Minio(server, root, tls);
+}
+
+/** The option that names the server's own certificate, which it finds by the names of its files. */
+function certificatesIn(directory: string, tls: Certificates | undefined): string[] {
+  if (tls === undefined) return [];
+  const certificates = join(directory, 'certificates');
+  mkdirSync(certificates, { recursive: true });
+  writeFileSync(join(certificates, 'public.crt'), tls.cert);
+  writeFileSync(join(certificates, 'private.key'), tls.key);
+  return ['--certs-dir', certificates];
 }
 
 /** It says that it is ready a moment before it knows its users. */
-async function untilReady(server: StoreServer, root: Credentials): Promise<void> {
-  const client = new Client({ ...wayTo(server, root), retryOptions: { disableRetry: true } });
+async function untilReady(server: StoreServer, root: Credentials, tls?: Certificates): Promise<void> {
+  const client = new Client({ ...wayTo(server, root, tls), retryOptions: { disableRetry: true } });
   const isReady = (): Promise<boolean> =>
     client.listBuckets().then(
       () => true,
@@ -138,7 +159,8 @@ async function untilReady(server: StoreServer, root: Credentials): Promise<void>
   await waitFor('the first answer of minio to its root', isReady, READY_LIMIT_MS, () => server.log());
 }
 
-function wayTo(server: StoreServer, { accessKeyId, secretAccessKey }: Credentials): ClientOptions {
+function wayTo(server: StoreServer, { accessKeyId, secretAccessKey }: Credentials, tls?: Certificates): ClientOptions {
   const credentials = { accessKey: accessKeyId, secretKey: secretAccessKey };
-  return { endPoint: '127.0.0.1', port: server.port, useSSL: false, region: REGION, ...credentials };
+  const secure = tls === undefined ? { useSSL: false } : { useSSL: true, transportAgent: new Agent({ ca: tls.ca }) };
+  return { endPoint: '127.0.0.1', port: server.port, region: REGION, ...secure, ...credentials };
 }

@@ -1,0 +1,54 @@
+import type { Archive } from '../archive/archives.ts';
+import type { Storage, StoredObject } from '../storage/storage.ts';
+
+/** An object as it was read, for those who want it again. */
+export interface Kept {
+  object?: { readonly info: StoredObject['info']; readonly pieces: readonly Uint8Array[] };
+}
+
+/** The archives; whatever is read of them last stays in `kept`. */
+export function keeping(archives: readonly Archive[], kept: Kept): readonly Archive[] {
+  return archives.map(({ settings, storage }) => ({
+    settings,
+    storage: withGet(storage, async (key, deadline) => {
+      const { info, bytes } = await storage.get(key, deadline);
+      const pieces: Uint8Array[] = [];
+      kept.object = { info, pieces };
+      return { info, bytes: copied(bytes, pieces) };
+    }),
+  }));
+}
+
+/** The first archive alone, which gives what was kept for whatever it is asked. */
+export function giving([first]: readonly Archive[], { object }: Kept): readonly Archive[] {
+  if (first === undefined || object === undefined) return [];
+  const get = (): Promise<StoredObject> => Promise.resolve({ info: object.info, bytes: iterate(object.pieces) });
+  return [{ settings: first.settings, storage: withGet(first.storage, get) }];
+}
+
+function withGet(storage: Storage, get: Storage['get']): Storage {
+  return {
+    url: storage.url,
+    get,
+    create: (...all) => storage.create(...all),
+    head: (...all) => storage.head(...all),
+    list: (...all) => storage.list(...all),
+    delete: (...all) => storage.delete(...all),
+    close: () => {
+      storage.close();
+    },
+  };
+}
+
+async function* copied(bytes: AsyncIterable<Uint8Array>, pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for await (const piece of bytes) {
+    // Not Uint8Array.from, which takes them one by one.
+    pieces.push(piece.slice());
+    yield piece;
+  }
+}
+
+async function* iterate(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  // As from a store: in turns with whoever else works here.
+  for (const piece of pieces) yield await Promise.resolve(piece);
+}

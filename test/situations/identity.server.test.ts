@@ -1,0 +1,95 @@
+import { describe, expect } from 'vitest';
+
+import { contents, Host, makeSite, objectKeys } from '../harness/archiving.ts';
+import {
+  archiverStatistics,
+  createLedger,
+  fillSegments,
+  startCopy,
+  summary,
+  takeBackup,
+  untilAllArchived,
+  untilOpen,
+  untilStopped,
+} from '../harness/ledger.ts';
+import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
+import { situation } from '../harness/situations.ts';
+import type { Version } from '../harness/server-user.ts';
+
+describe('Identity', () => {
+  situation('a fresh initdb archives into the archive of another cluster: two trees, nothing mixed', freshInitdb);
+  situation('a cluster that is on timeline 3 before walseal comes', olderThanWalseal);
+});
+
+async function freshInitdb(version: Version): Promise<void> {
+  const site = makeSite();
+  const host = await Host.make(site);
+  const [archive] = site.archives;
+  const { archiving, restoring, env } = host;
+  const live = async (): Promise<{ backup: string; all: unknown; segments: string[] }> => {
+    await using server = await startPostgres({ version, walSegmentSizeMb: 1, settings: archiving, env });
+    await createLedger(server);
+    const backup = await takeBackup(server);
+    const segments = await fillSegments(server, 3);
+    await untilAllArchived(server);
+    expect((await archiverStatistics(server)).failed).toBe(0);
+    return { backup, all: await summary(server), segments };
+  };
+  const first = await live();
+  const before = contents(archive);
+  const second = await live();
+  expect(second.segments).toEqual(first.segments);
+  expect(contents(archive)).toMatchObject(before);
+  expect(new Set(objectKeys(archive).map((key) => key.split('/')[0])).size).toBe(2);
+  for (const { backup, all } of [first, second]) {
+    await using copy = await startCopy(backup, { signal: 'recovery', settings: restoring, env });
+    await untilOpen(copy);
+    expect(await summary(copy)).toEqual(all);
+  }
+}
+
+async function olderThanWalseal(version: Version): Promise<void> {
+  await using server = await startPostgres({ version, walSegmentSizeMb: 1 });
+  await createLedger(server);
+  for (const timeline of [2, 3]) {
+    await startNextTimeline(server);
+    expect(await timelineOf(server)).toBe(timeline);
+  }
+  const site = makeSite();
+  const host = await Host.make(site);
+  const { archiving, restoring, env } = host;
+  await server.restart('fast', { settings: archiving, env });
+  const backup = await takeBackup(server);
+  await fillSegments(server, 2);
+  const all = await summary(server);
+  await untilAllArchived(server);
+  expect((await archiverStatistics(server)).failed, server.log()).toBe(0);
+  expect(objectKeys(site.archives[0]).filter((key) => key.endsWith('.history'))).toEqual([]);
+
+  // The backup brings no history file, and the archive has none: a gap, until it is pushed by hand.
+  const options = { settings: restoring, env };
+  await using copy = await startCopy(backup, { ...options, signal: 'recovery', waitUntilReady: false });
+  await untilStopped(copy);
+  expect(copy.log()).toContain('00000003.history');
+  expect(copy.log()).toContain('exit code 207');
+  const pushed = await host.run('wal-push', ['pg_wal/00000003.history'], server.dataDirectory);
+  expect(pushed).toMatchObject({ status: 0, stderr: '' });
+  await copy.start(options);
+  await untilOpen(copy);
+  expect(await summary(copy)).toEqual(all);
+  expect(await timelineOf(copy)).toBe(4);
+}
+
+/** As a fail-over does it, without an archive. */
+async function startNextTimeline(server: PostgresServer): Promise<void> {
+  await fillSegments(server, 1);
+  await server.restart('fast', { signal: 'recovery', settings: { restore_command: 'false' } });
+  await untilOpen(server);
+}
+
+async function timelineOf(server: PostgresServer): Promise<number> {
+  const [row] = await server.query(
+    "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS n",
+  );
+  return Number(row?.['n']);
+}
