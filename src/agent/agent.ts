@@ -53,6 +53,7 @@ export class Agent {
   #fetchAhead: Promise<FetchAhead> | undefined;
   /** On a standby: why the archive could not be reached, and until when it is not asked again. */
   #away: { readonly failure: Failure; readonly until: number } | undefined;
+  #underWay = 0;
   #lastAsked = performance.now();
   #endsBecause: string | undefined;
   #discard: () => void = () => undefined;
@@ -97,11 +98,20 @@ export class Agent {
     if (!this.#server.isReached()) return 'another agent has taken over';
     if (this.#options.isService) return undefined;
     if (!this.#bond.holds()) return 'the server is gone';
-    return performance.now() - this.#lastAsked > IDLE_MS ? 'nothing to do' : undefined;
+    return this.#underWay === 0 && performance.now() - this.#lastAsked > IDLE_MS ? 'nothing to do' : undefined;
   }
 
   async #handle(request: Request): Promise<Answer> {
-    this.#lastAsked = performance.now();
+    this.#underWay += 1;
+    try {
+      return await this.#take(request);
+    } finally {
+      this.#underWay -= 1;
+      this.#lastAsked = performance.now();
+    }
+  }
+
+  async #take(request: Request): Promise<Answer> {
     const different = difference(this.#options.self, request, this.#options.isService) ?? this.#outdated();
     if (different !== undefined) {
       // The server's own have changed. The data directory has not: that one is another server's.
@@ -170,6 +180,8 @@ export class Agent {
       case 'absent':
         return yours('whether it is absent takes proofs');
       case 'failed':
+        // Here the reason may be the agent's own: its limits, its view of the disk, what it had fetched ahead.
+        if (fetched.failure.kind === 'unwritable') return yours(fetched.failure.message);
         if (fetched.failure.kind === 'unreachable') {
           this.#away = { failure: fetched.failure, until: performance.now() + AWAY_MS };
         }
