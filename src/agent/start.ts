@@ -53,9 +53,16 @@ export function startAgent(settings: Settings): void {
   }
 }
 
-/** What the launchers set for a program that lives for a moment does not suit one that stays. */
+/**
+ * The environment that the server gave us, by which the agent is known: a store's client may have changed ours since.
+ * What the launchers set for a program that lives for a moment does not suit one that stays.
+ */
 function ownEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BUN_JSC_')));
+  const given = readFileSync('/proc/self/environ', 'utf8').split('\0');
+  const variables = given.filter((line) => line.includes('=') && !/^(BUN_JSC_|WALSEAL_LAUNCHER=)/.test(line));
+  return Object.fromEntries(
+    variables.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
 }
 
 /** How this program is started: the executable by itself, or the sources by Node. */
