@@ -3,6 +3,7 @@ import type { TrustedKeys } from '../seal/keys.ts';
 import type { Sealed } from '../seal/seal.ts';
 import type { Deadline } from '../storage/deadline.ts';
 import { StorageError } from '../storage/errors.ts';
+import { formatTimeline } from '../wal/name.ts';
 import { asFailure, type Archive } from './archives.ts';
 import { compareHeld, type Content, type Held } from './compare.ts';
 import { damaged, isStored } from './verify.ts';
@@ -133,12 +134,30 @@ function refusal(
   return new Failure(
     'different',
     `archive ${archive.storage.url} holds a different file named ${content.name.name}: there ${there}; here ${here}`,
-    {
-      hint:
-        'Likely causes: a copy of this cluster (a clone, a restored or a twice promoted copy) archives to the same place: give it a prefix of its own, or mode = "fetch"; ' +
-        'this server was rolled back to a snapshot; pg_resetwal was run. Nothing was overwritten. When it is clear that the file here is the one that is not needed there, ' +
-        `"walseal set-aside pg_wal/${content.name.name}" keeps it under aside/ and lets archiving go on.`,
-    },
+    { hint: content.name.kind === 'history' ? secondPromotion(content) : foreignWal(content) },
+  );
+}
+
+/** The likely causes, the most frequent one first, each with what to do. */
+function foreignWal({ name }: Content): string {
+  // The server has noted that its history is archived, and pushes it once only.
+  const history = `${formatTimeline(name.timeline)}.history`;
+  const withHistory = name.timeline > 1 ? `, push its history there by hand (wal-push pg_wal/${history})` : '';
+  return (
+    'Nothing was overwritten. Most likely a copy of this cluster (a clone, a restored copy, a second promotion) archives to the same place: ' +
+    'stop it, or give it an [[archive]] url of its own, or mode = "fetch". ' +
+    'If this server was rolled back to a snapshot, or pg_resetwal was run, its WAL does not continue what the archive holds: ' +
+    `give it an [[archive]] url of its own${withHistory}, and take a base backup at once. ` +
+    `Only where the file here is known not to be needed, "walseal set-aside pg_wal/${name.name}" keeps it under aside/ and lets archiving go on.`
+  );
+}
+
+/** To set a history aside would let the segments of two branches mix. */
+function secondPromotion({ name }: Content): string {
+  return (
+    `Nothing was overwritten. Most likely two servers were promoted to timeline ${name.timeline}: the one whose file is there is ahead. ` +
+    'If this server is not the one to go on, stop it. If it is, give it an [[archive]] url of its own, and take a base backup at once. ' +
+    `Do not set ${name.name} aside: the segments of both would mix under one timeline.`
   );
 }
 

@@ -29,7 +29,7 @@ describe.each(['bin', 'dist'] as const)('wal-push of %s/, run as the server does
     const refused = await run();
     expect(refused).toMatchObject({ status: 73, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^wal-push: archive file:.* holds a different file .*\nwal-push: hint: Likely causes/,
+      /^wal-push: archive file:.* holds a different file .*\nwal-push: hint: Nothing was overwritten/,
     );
     for (const content of [first, second]) expect(refused.stderr).toContain(cluster.fingerprint(content));
     expect(cluster.state()).toEqual(stored);

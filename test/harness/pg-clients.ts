@@ -9,13 +9,32 @@ import { makeScratch } from './scratch.ts';
 import { asUser, copyAsServer, runAsServer, serverUser, type Version } from './server-user.ts';
 
 /** The programs that scripts/lib/pg-clients.sh brings, and the versions that it brings them in. */
-type Client = 'pg_basebackup' | 'pg_combinebackup';
-const CLIENT_VERSIONS = [17, 18] as const;
-type ClientVersion = (typeof CLIENT_VERSIONS)[number];
+type Client = 'pg_basebackup' | 'pg_combinebackup' | 'pg_resetwal';
+const BACKUP_VERSIONS = [17, 18] as const;
+type BackupVersion = (typeof BACKUP_VERSIONS)[number];
+const CLIENT_VERSIONS = [13, 15, 17, 18] as const;
+export type ClientVersion = (typeof CLIENT_VERSIONS)[number];
 
 /** Whether tests that take base backups must be left out on this machine; see `needProgram`. */
 export function needPgClients(): boolean {
-  return CLIENT_VERSIONS.some((version) => isMissing(`pg_basebackup ${version}`, works(installed(version))));
+  return BACKUP_VERSIONS.some((version) => isMissing(`pg_basebackup ${version}`, works(version, 'pg_basebackup')));
+}
+
+/** The versions whose WAL can be reset on this machine. Debian has no 14 and no 16; its 13 may be gone. */
+export function resetwalVersions(): ClientVersion[] {
+  return CLIENT_VERSIONS.filter((version) => {
+    const isThere = works(version, 'pg_resetwal');
+    return version === 13 ? isThere : !isMissing(`pg_resetwal ${version}`, isThere);
+  });
+}
+
+/** Runs pg_resetwal on a stopped server's data directory, as the server's user. Returns what it said. */
+export async function pgResetwal(
+  version: ClientVersion,
+  dataDirectory: string,
+  args: readonly string[],
+): Promise<string> {
+  return runClient(version, 'pg_resetwal', [...args, '-D', dataDirectory]);
 }
 
 /** What pg_basebackup itself says of a backup that it takes with WAL. */
@@ -50,13 +69,13 @@ export async function pgCombinebackup(version: Version, args: readonly string[])
   await runClient(clientOf(version), 'pg_combinebackup', ['--no-sync', ...args]);
 }
 
-function clientOf(server: Version): ClientVersion {
+function clientOf(server: Version): BackupVersion {
   return server === 17 ? 17 : 18;
 }
 
 /** What the program said on stderr. */
 async function runClient(version: ClientVersion, program: Client, args: readonly string[]): Promise<string> {
-  const { status, stderr } = await runAsServer(join(reachable(version), 'bin', program), args);
+  const { status, stderr } = await runAsServer(join(reachable(version, program), 'bin', program), args);
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${stderr}`);
   return stderr;
 }
@@ -68,11 +87,11 @@ function installed(version: ClientVersion): string {
 const staged = new Map<ClientVersion, string>();
 
 /** Where the server's user can run them: a copy, if need be. */
-function reachable(version: ClientVersion): string {
+function reachable(version: ClientVersion, program: Client): string {
   let directory = staged.get(version);
   if (directory === undefined) {
     directory = installed(version);
-    if (!works(directory, asUser(serverUser()))) {
+    if (!works(version, program, asUser(serverUser()))) {
       directory = join(makeScratch(`clients${version}`, serverUser()), 'clients');
       copyAsServer(installed(version), directory);
     }
@@ -81,6 +100,6 @@ function reachable(version: ClientVersion): string {
   return directory;
 }
 
-function works(directory: string, user: { uid?: number; gid?: number } = {}): boolean {
-  return spawnSync(join(directory, 'bin/pg_basebackup'), ['--version'], user).status === 0;
+function works(version: ClientVersion, program: Client, user: { uid?: number; gid?: number } = {}): boolean {
+  return spawnSync(join(installed(version), 'bin', program), ['--version'], user).status === 0;
 }
