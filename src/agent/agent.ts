@@ -114,14 +114,14 @@ export class Agent {
   async #handle(request: Request): Promise<Answer> {
     this.#underWay += 1;
     try {
-      return await this.#judge(request);
+      return await this.#take(request);
     } finally {
       this.#underWay -= 1;
       this.#lastAsked = performance.now();
     }
   }
 
-  async #judge(request: Request): Promise<Answer> {
+  async #take(request: Request): Promise<Answer> {
     const different = difference(this.#options.self, request, this.#options.isService) ?? this.#outdated();
     if (different !== undefined) {
       // The server's own have changed. The data directory has not: that one is another server's.
@@ -204,6 +204,8 @@ export class Agent {
       case 'absent':
         return yours('whether it is absent takes proofs');
       case 'failed':
+        // Here the reason may be the agent's own: its limits, its view of the disk, what it had fetched ahead.
+        if (fetched.failure.kind === 'unwritable') return yours(fetched.failure.message);
         if (fetched.failure.kind === 'unreachable') {
           this.#away = { failure: fetched.failure, until: performance.now() + AWAY_MS };
         }
