@@ -1,15 +1,18 @@
-/** Writes docs/situations.md from the report that the last `scripts/test --long` left, or from the one that is named. */
+/** Writes docs/situations.md from the report that the last `scripts/test --long` left, or from those that are named. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { situationsPage } from './lib/situations.ts';
 
 const ROOT = dirname(import.meta.dirname);
-const report = process.argv[2] ?? join(ROOT, '.cache/long-report.json');
+const named = process.argv.slice(2);
+const reports = named.length > 0 ? named : [join(ROOT, '.cache/long-report.json')];
+const missing = reports.filter((report) => !existsSync(report));
 
-if (existsSync(report)) {
-  writeFileSync(join(ROOT, 'docs/situations.md'), situationsPage(readFileSync(report, 'utf8')));
+if (missing.length === 0) {
+  const page = situationsPage(reports.map((report) => readFileSync(report, 'utf8')));
+  writeFileSync(join(ROOT, 'docs/situations.md'), page);
 } else {
-  process.stderr.write(`situations: there is no ${report}: scripts/test --long makes it\n`);
+  process.stderr.write(`situations: there is no ${missing.join(', ')}: scripts/test --long makes one\n`);
   process.exitCode = 1;
 }

@@ -61,24 +61,27 @@ launchers and the executable. Each line is a test in [test/situations](../test/s
 | ${SIGNS['not applicable']} | that version knows no such situation |
 `;
 
-/** docs/situations.md, from a report of vitest's. Errors: ValiError where it is none. */
-export function situationsPage(json: string): string {
-  const rows = readRows(json);
+/** docs/situations.md, from reports of vitest's; of what several tell, the last counts. Errors: ValiError where one is none. */
+export function situationsPage(reports: readonly string[]): string {
+  const rows = readRows(reports);
   const headings = [...new Set(rows.map(({ heading }) => heading))].toSorted();
   const sections = headings.map((heading) => section(heading, rows));
   return [INTRODUCTION, ...sections].join('\n');
 }
 
-function readRows(json: string): Row[] {
+function readRows(reports: readonly string[]): Row[] {
   const rows = new Map<string, Row>();
-  const tests = v.parse(Report, JSON.parse(json)).testResults.flatMap((file) => file.assertionResults);
+  const files = reports.flatMap((json) => v.parse(Report, JSON.parse(json)).testResults);
+  const tests = files.flatMap((file) => file.assertionResults);
   for (const { ancestorTitles, status, meta } of tests) {
     if (meta?.situation === undefined) continue;
     const { name, version, from, to, gates } = meta.situation;
     const heading = ancestorTitles.at(-1) ?? '';
     const key = `${heading}\n${name}`;
     const row = rows.get(key) ?? { heading, name, from, to, marks: new Map<number, Mark>() };
-    row.marks.set(version, markOf(status, gates));
+    const mark = markOf(status, gates);
+    // A run of other tests says nothing of this one.
+    if (mark !== 'not run' || !row.marks.has(version)) row.marks.set(version, mark);
     rows.set(key, row);
   }
   return [...rows.values()];

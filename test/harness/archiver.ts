@@ -27,12 +27,13 @@ function isArchiver(pid: number): boolean {
   }
 }
 
-/** The process of walseal itself: the archiver's shell's launcher's child, once it has become the program. */
-function programOf(archiver: number): number | undefined {
+/** The archiver's shell's child, and walseal itself, once that has become the program. */
+export function launcherAndProgramOf(archiver: number): [launcher: number, program: number] | undefined {
   const [shell] = childrenOf(archiver);
   const [launcher] = shell === undefined ? [] : childrenOf(shell);
   const [program] = launcher === undefined ? [] : childrenOf(launcher);
-  return program !== undefined && nameOf(program) === 'walseal' ? program : undefined;
+  if (launcher === undefined || program === undefined) return undefined;
+  return nameOf(program) === 'walseal' ? [launcher, program] : undefined;
 }
 
 export interface Push {
@@ -44,7 +45,7 @@ export interface Push {
 /** The program that pushes a segment, waited for without a pause; undefined where the push was over too soon. */
 export function spinForProgram({ archive, archiver, segment }: Push): number | undefined {
   let found: number | undefined;
-  spinUntil(() => (found = programOf(archiver)) !== undefined || isStored(archive, segment));
+  spinUntil(() => (found = launcherAndProgramOf(archiver)?.[1]) !== undefined || isStored(archive, segment));
   return found;
 }
 

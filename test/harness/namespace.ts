@@ -13,15 +13,18 @@ export function needNamespaces(): boolean {
 
 /** For `ServerOptions.within`: mounts of its own, which lines of sh make as root. */
 export function withMounts(prepare: string): readonly string[] {
-  const { uid, gid } = serverUser();
-  const become = `exec setpriv --reuid=${uid} --regid=${gid} --clear-groups -- "$@"`;
-  return ['unshare', '--mount', '/bin/sh', '-ec', `${prepare}\n${become}`, 'sh'];
+  return ['unshare', '--mount', ...becomingServer(prepare)];
 }
 
-/** For `ServerOptions.within`: the postmaster is PID 1, as in a container. */
+/** For `ServerOptions.within`: the postmaster is PID 1, as in a container. It dies with the process that waits for it. */
 export function asPid1(): readonly string[] {
-  const [unshare = '', ...rest] = withMounts('');
-  return [unshare, '--pid', '--fork', '--mount-proc', ...rest];
+  return ['unshare', '--mount', '--pid', '--fork', '--mount-proc', ...becomingServer('', '--pdeathsig=KILL')];
+}
+
+function becomingServer(prepare: string, ...options: readonly string[]): string[] {
+  const { uid, gid } = serverUser();
+  const become = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...options, '--'].join(' ');
+  return ['/bin/sh', '-ec', `${prepare}\nexec ${become} "$@"`, 'sh'];
 }
 
 /** The directory that all scratch directories of this process lie in. */

@@ -12,16 +12,18 @@ interface Seen {
   readonly gates?: boolean;
 }
 
-function page(...seen: readonly Seen[]): string[] {
+function report(...seen: readonly Seen[]): string {
   const assertionResults = seen.map(({ heading, status = 'passed', ...meta }) => ({
     ancestorTitles: ['', heading],
     status,
     meta: { situation: { from: 13, to: 18, gates: true, ...meta } },
   }));
   const others = [{ ancestorTitles: [''], status: 'passed', meta: {} }];
-  return situationsPage(JSON.stringify({ testResults: [{ assertionResults }, { assertionResults: others }] })).split(
-    '\n',
-  );
+  return JSON.stringify({ testResults: [{ assertionResults }, { assertionResults: others }] });
+}
+
+function page(...seen: readonly Seen[]): string[] {
+  return situationsPage([report(...seen)]).split('\n');
 }
 
 test('each situation is a line below its heading, with what was seen of each version', () => {
@@ -53,6 +55,15 @@ test('a version that knows no such situation is told from one that was not seen'
   expect(lines).toContain('| of 64 | - | - | yes | ? | ? | - |');
 });
 
+test('of several runs the last one counts that saw a situation', () => {
+  const seen = { heading: 'Stopping', name: 'a fast stop', version: 13 };
+  const reports = [
+    report({ ...seen, status: 'failed' }, { ...seen, version: 14 }),
+    report(seen, { ...seen, version: 14, status: 'skipped' }),
+  ];
+  expect(situationsPage(reports)).toContain('| a fast stop | yes | yes | ? | ? | ? | ? |');
+});
+
 test('a report of another shape makes no page', () => {
-  expect(() => situationsPage('{}')).toThrow();
+  expect(() => situationsPage(['{}'])).toThrow();
 });

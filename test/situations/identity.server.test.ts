@@ -1,23 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect } from 'vitest';
 
 import { contents, Host, makeSite, objectKeys } from '../harness/archiving.ts';
 import {
   archiverStatistics,
+  addRows,
   createLedger,
   fillSegments,
   startCopy,
+  startStandby,
   summary,
   takeBackup,
   untilAllArchived,
   untilOpen,
+  untilReplayed,
   untilStopped,
 } from '../harness/ledger.ts';
+import { TracedRestore } from '../harness/interference.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
 import { situation } from '../harness/situations.ts';
 import type { Version } from '../harness/server-user.ts';
 
+const MIB = 1024 * 1024;
+
 describe('Identity', () => {
   situation('a fresh initdb archives into the archive of another cluster: two trees, nothing mixed', freshInitdb);
+  situation(
+    'a last segment is archived both whole and as .partial, and no recovery asks for the latter',
+    wholeAndPartial,
+  );
   situation('a cluster that is on timeline 3 before walseal comes', olderThanWalseal);
 });
 
@@ -46,6 +58,50 @@ async function freshInitdb(version: Version): Promise<void> {
     await untilOpen(copy);
     expect(await summary(copy)).toEqual(all);
   }
+}
+
+/** A fail-over takes the last segment along as .partial, and the old primary, which still runs, fills it. */
+async function wholeAndPartial(version: Version): Promise<void> {
+  const site = makeSite();
+  const host = await Host.make(site);
+  const [archive] = site.archives;
+  const { archiving, restoring, env } = host;
+  await using old = await startPostgres({ version, walSegmentSizeMb: 1, settings: archiving, env });
+  await createLedger(old);
+  const backup = await takeBackup(old);
+  await using heir = await startStandby(old, { settings: restoring, env });
+  await addRows(old, 10);
+  // Has the rows written out, in the middle of a segment.
+  await old.query('CHECKPOINT');
+  await untilReplayed(heir, old);
+  await heir.query('SELECT pg_promote()');
+  await untilOpen(heir);
+  await fillSegments(heir, 2);
+  await fillSegments(old, 1);
+  for (const server of [old, heir]) await untilAllArchived(server);
+  expect(old.log() + heir.log()).not.toMatch(/wal-push: /);
+  const names = objectKeys(archive).map((key) => basename(key));
+  const [partial = ''] = names.filter((name) => name.endsWith('.partial'));
+  const whole = partial.slice(0, -'.partial'.length);
+  expect(names).toContain(whole);
+  const fetched = await Promise.all(
+    [whole, partial].map(async (name) => {
+      const path = join(old.dataDirectory, `fetched ${name}`);
+      expect((await host.run('wal-fetch', [name, path], old.dataDirectory)).status).toBe(0);
+      return readFileSync(path);
+    }),
+  );
+  expect(fetched.map(({ length }) => length)).toEqual([MIB, MIB]);
+  expect(fetched[0]?.equals(fetched[1] ?? Buffer.of())).toBe(false);
+
+  const all = await summary(heir);
+  const traced = new TracedRestore(host.restoreCommand);
+  const settings = { restore_command: traced.command };
+  await using copy = await startCopy(backup, { signal: 'recovery', settings, env });
+  await untilOpen(copy);
+  expect(await summary(copy)).toEqual(all);
+  const asked = traced.requests().map(({ name }) => name);
+  expect(asked.filter((name) => /\.(partial|backup)$/.test(name))).toEqual([]);
 }
 
 async function olderThanWalseal(version: Version): Promise<void> {
