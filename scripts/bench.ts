@@ -1,7 +1,10 @@
 /** scripts/bench: what walseal costs, side by side with others, in one run. */
+import { writeFileSync } from 'node:fs';
+
 import { needStore } from '../test/harness/need.ts';
 import { MEASURED, measureBacklog } from './benchmark/backlog.ts';
 import { judge } from './benchmark/bounds.ts';
+import { chart } from './benchmark/chart.ts';
 import { makeWaitingCluster, type WaitingCluster } from './benchmark/cluster.ts';
 import { CONTESTANTS } from './benchmark/contestants/all.ts';
 import type { Contestant } from './benchmark/contestants/contestant.ts';
@@ -33,7 +36,7 @@ async function main(args: readonly string[]): Promise<void> {
   const options = understood(args);
   if (options === undefined) return;
   const run = await new Bench(options).run();
-  console.log(options.json ? JSON.stringify(run, undefined, 2) : report(run).join('\n'));
+  process.stdout.write(options.json ? asJson(run) : `${report(run).join('\n')}\n`);
   if (judge(run).some(({ holds }) => holds === false)) process.exitCode = 1;
 }
 
@@ -82,6 +85,10 @@ class Bench {
       say(`writing ${count} segments with a load like pgbench's`);
       await this.#onCluster(await makeWaitingCluster(count));
     }
+    return this.#measured();
+  }
+
+  #measured(): Run {
     return { ...this.#begun, series: this.#series, leftOut: this.#leftOut };
   }
 
@@ -166,7 +173,14 @@ class Bench {
   async #measure(what: string, measure: (runId: string) => Promise<Series[]>): Promise<void> {
     say(what);
     this.#series.push(...(await measure(this.#begun.id)));
+    const { keep, svg } = this.#options;
+    if (keep !== undefined) writeFileSync(keep, asJson(this.#measured()));
+    if (svg !== undefined) writeFileSync(svg, chart(this.#measured()));
   }
+}
+
+function asJson(run: Run): string {
+  return `${JSON.stringify(run, undefined, 2)}\n`;
 }
 
 function say(text: string): void {

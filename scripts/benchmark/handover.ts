@@ -1,4 +1,5 @@
 /** What a wal-push costs whose segment the agent has stored already: a hand-over, against a program that does nothing. */
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 import { programs } from '../../test/harness/archiving.ts';
@@ -8,7 +9,7 @@ import { serverUser } from '../../test/harness/server-user.ts';
 import { waitFor } from '../../test/harness/wait.ts';
 import { copyCluster, type WaitingCluster } from './cluster.ts';
 import { timeOf, type Command } from './command.ts';
-import { walsealWithAgent } from './contestants/walseal.ts';
+import { walsealSocket, walsealWithAgent } from './contestants/walseal.ts';
 import { newMark, WAITS } from './drain.ts';
 import { IN_DIRECTORY, makeGround, removeGround } from './ground.ts';
 import { EMPTY } from './names.ts';
@@ -18,12 +19,12 @@ import { buildEmptyProgram } from './start.ts';
 import { keysOf } from './storehouse.ts';
 import { UsageWatch } from './usage.ts';
 
-/** The agent stores a few at once: when it is so many further, it has verified this one. */
-const FURTHER = 4;
+/** As many as the agent works ahead: when these are stored it is idle, and what is measured is the hand-over alone. */
+const AHEAD = 32;
 
-/** How many segments must wait for so many rounds: one more for the first push, and for the memory. */
+/** How many segments must wait for so many rounds: two pushes come before, and one for the memory after. */
 export function neededFor(rounds: number): number {
-  return rounds + 2 + FURTHER;
+  return rounds + 3;
 }
 
 export async function measureHandOver(runId: string, cluster: WaitingCluster, rounds: number): Promise<Series[]> {
@@ -42,14 +43,17 @@ export async function measureHandOver(runId: string, cluster: WaitingCluster, ro
     env: { ...env, [mark]: '1' },
   });
   try {
-    const [first = '', ...others] = cluster.segments;
+    const [first = '', second = '', ...others] = cluster.segments;
+    // The first one starts the agent; it works ahead of the second, which is its own.
     timeOf(push(first));
+    await waitFor('the agent', () => existsSync(walsealSocket(ground)));
+    timeOf(push(second));
     const segments = others.entries();
     const next = async (): Promise<Command> => {
       const [index = 0, segment = ''] = segments.next().value ?? [];
       await waitFor(`the agent to store ${segment}`, async () => {
         const stored = new Set((await keysOf(ground.storehouse)).map((key) => basename(key)));
-        return others.slice(index, index + FURTHER).every((name) => stored.has(name));
+        return others.slice(index, index + AHEAD).every((name) => stored.has(name));
       });
       return push(segment);
     };

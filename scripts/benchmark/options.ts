@@ -20,6 +20,9 @@ export interface Options {
   readonly manyRounds: number;
   readonly contestants: ReadonlySet<string>;
   readonly json: boolean;
+  /** Files to be written, each part as soon as it is measured. */
+  readonly svg: string | undefined;
+  readonly keep: string | undefined;
 }
 
 /** Undefined: help was asked for. Throws a sentence where the words can't be understood. */
@@ -34,6 +37,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       rounds: { type: 'string' },
       contestants: { type: 'string' },
       json: { type: 'boolean', default: false },
+      keep: { type: 'string' },
+      svg: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -48,6 +53,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     manyRounds: wholeNumber('--rounds', values.rounds ?? '21', 1),
     contestants: new Set(contestantsOf(values.contestants)),
     json: values.json,
+    keep: values.keep,
+    svg: values.svg,
   };
 }
 
@@ -71,7 +78,7 @@ function wholeNumber(option: string, text: string, least: number): number {
 }
 
 export const HELP = `Usage: scripts/bench [PART...] [OPTION...]
-       scripts/bench show FILE...    runs that were written with --json, each by itself: two runs are not compared
+       scripts/bench show FILE...    runs that were written as JSON, each by itself: two runs are not compared
        scripts/bench prune [--help]
 
 Measures walseal beside what it is compared with, in turns and in one run, on segments that a pgbench-like load on a real
@@ -93,17 +100,19 @@ What is not there is fetched into .cache/peers; what can't be had is named and l
 Options
   --store A,B          file, minio (default both)
   --latency A,B        ms that each round trip to MinIO takes longer (default 0,5,20,50)
-  --segments N         how many wait (default 200; with less the bounds don't count; hand-over takes rounds + 6)
+  --segments N         how many wait (default 200; with less the bounds don't count; hand-over takes rounds + 3)
   --rounds N           how often each is measured (default 3; backlog 7; single commands 21)
   --contestants A,B    these alone
   --json               print the run as JSON
+  --keep FILE          write it there as JSON, anew after each part: an interrupted run is not lost
+  --svg FILE           draw drains and recoveries
   --help               this text
 
 Examples
   scripts/bench
   scripts/bench drain --store file --segments 50 --rounds 3
   scripts/bench recovery --store minio --latency 0,20 --contestants walseal-agent,pgbackrest-async
-  scripts/bench drain --segments 50 --rounds 5 --contestants walseal,pgbackrest-async --json > run.json
+  scripts/bench drain --segments 50 --rounds 5 --contestants walseal,pgbackrest-async --keep run.json --svg run.svg
 
 Status: 0; 1 where a bound is exceeded; 64 for words that can't be understood.
 `;

@@ -1,7 +1,7 @@
 /** A run as text for people. */
 import { table, type Column } from '../../src/report/table.ts';
 import { judge } from './bounds.ts';
-import { ratio, type Run, type Series } from './run.ts';
+import { groupsOf, ratio, type Run, type Series } from './run.ts';
 import { median, spread } from './statistics.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -19,19 +19,9 @@ export function report(run: Run): string[] {
   return [
     `run ${run.id}, ${run.at}: ${run.cores} cores, ${run.memoryGb} GB; load of the machine before: ${run.loadBefore}`,
     ...run.leftOut.map((reason) => `LEFT OUT: ${reason}`),
-    ...groups(run.series).flatMap(({ title, series }) => ['', title, ...table(COLUMNS, rowsOf(series))]),
+    ...groupsOf(run.series).flatMap(({ title, series }) => ['', title, ...table(COLUMNS, rowsOf(series))]),
     ...bounds(run),
   ];
-}
-
-function groups(all: readonly Series[]): { title: string; series: readonly Series[] }[] {
-  const byTitle = new Map<string, Series[]>();
-  for (const series of all) {
-    const count = series.segments === undefined ? '' : ` of ${series.segments} segments`;
-    const title = `${series.part}${count}, ${series.setting}`;
-    byTitle.set(title, [...(byTitle.get(title) ?? []), series]);
-  }
-  return [...byTitle].map(([title, series]) => ({ title, series }));
 }
 
 /** Each with its ratio to walseal without an agent, or to the first. */

@@ -57,7 +57,18 @@ export function ratio(ours: Series, theirs: Series): number {
   return median(ours.values) / median(theirs.values);
 }
 
-/** A run that was written with --json. */
+/** What was measured under the same circumstances, with a title. */
+export function groupsOf(all: readonly Series[]): { readonly title: string; readonly series: readonly Series[] }[] {
+  const byTitle = new Map<string, Series[]>();
+  for (const series of all) {
+    const count = series.segments === undefined ? '' : ` of ${series.segments} segments`;
+    const title = `${series.part}${count}, ${series.setting}`;
+    byTitle.set(title, [...(byTitle.get(title) ?? []), series]);
+  }
+  return [...byTitle].map(([title, series]) => ({ title, series }));
+}
+
+/** A run that was written as JSON. */
 export function readRun(path: string): Run {
   const run = JSON.parse(readFileSync(path, 'utf8')) as Run;
   if (run.series.some(({ runId }) => runId !== run.id)) throw new Error(`${path} holds figures of several runs`);

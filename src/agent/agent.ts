@@ -12,6 +12,7 @@ import { failureColumn } from '../server/signals.ts';
 import { pushArchives } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { parseWalName } from '../wal/name.ts';
+import { withBandwidth } from './bandwidth.ts';
 import { Bond } from './bond.ts';
 import { isSameFile, type Answer, type FileId, type Request, type Requester } from './message.ts';
 import { FetchAhead } from './fetch-ahead.ts';
@@ -19,7 +20,6 @@ import { PushAhead } from './push-ahead.ts';
 import { difference, identifyFile } from './requester.ts';
 import { AgentServer } from './server.ts';
 
-/** Without a request for so long, an agent that was started by need goes. */
 const IDLE_MS = 60_000;
 const LOOK_MS = 500;
 /** How long a standby is told at once that an archive which could not be reached is away. */
@@ -37,6 +37,8 @@ export interface AgentOptions {
   readonly socket: string;
   /** Started by an operator, and not by need: it stays when nobody asks, and outlives the server. */
   readonly isService: boolean;
+  /** Without a request for so long, one that was started by need goes. Default: a minute. */
+  readonly idleMs?: number;
 }
 
 /** The process that works ahead for one server. */
@@ -53,6 +55,8 @@ export class Agent {
   #fetchAhead: Promise<FetchAhead> | undefined;
   /** On a standby: why the archive could not be reached, and until when it is not asked again. */
   #away: { readonly failure: Failure; readonly until: number } | undefined;
+  /** Requests that are not answered yet. */
+  #underWay = 0;
   #lastAsked = performance.now();
   #endsBecause: string | undefined;
   #discard: () => void = () => undefined;
@@ -70,7 +74,13 @@ export class Agent {
   static async open(options: AgentOptions): Promise<Agent> {
     const { settings, dataDirectory } = options;
     const cluster = await openCluster({ pgdata: dataDirectory, walPath: '' }, dataDirectory);
-    return new Agent(options, cluster, await openArchives(settings.archives));
+    const archives = await openArchives(settings.archives);
+    const { bandwidth } = settings.agent;
+    const paced = ({ storage, ...rest }: Archive): Archive => ({
+      ...rest,
+      storage: bandwidth === undefined ? storage : withBandwidth(storage, bandwidth),
+    });
+    return new Agent(options, cluster, archives.map(paced));
   }
 
   /** Works until there is a reason to end, and returns it. `isToEnd` is asked twice a second. */
@@ -97,11 +107,21 @@ export class Agent {
     if (!this.#server.isReached()) return 'another agent has taken over';
     if (this.#options.isService) return undefined;
     if (!this.#bond.holds()) return 'the server is gone';
-    return performance.now() - this.#lastAsked > IDLE_MS ? 'nothing to do' : undefined;
+    const isIdle = this.#underWay === 0 && performance.now() - this.#lastAsked > (this.#options.idleMs ?? IDLE_MS);
+    return isIdle ? 'nothing to do' : undefined;
   }
 
   async #handle(request: Request): Promise<Answer> {
-    this.#lastAsked = performance.now();
+    this.#underWay += 1;
+    try {
+      return await this.#take(request);
+    } finally {
+      this.#underWay -= 1;
+      this.#lastAsked = performance.now();
+    }
+  }
+
+  async #take(request: Request): Promise<Answer> {
     const different = difference(this.#options.self, request, this.#options.isService) ?? this.#outdated();
     if (different !== undefined) {
       // The server's own have changed. The data directory has not: that one is another server's.
@@ -119,10 +139,24 @@ export class Agent {
       this.#endsBecause ??= 'the server is gone';
       return false;
     }
+    if (!(await this.#isSameCluster())) {
+      this.#endsBecause ??= 'there is another cluster';
+      return false;
+    }
     this.#bond.renew();
     (await this.#pushAhead)?.forget();
     (await this.#fetchAhead)?.forget();
     return this.#bond.holds();
+  }
+
+  /** In the same directory may lie another one by now: one that was restored, upgraded or made anew. */
+  async #isSameCluster(): Promise<boolean> {
+    const { dataDirectory } = this.#options;
+    const { systemId, nonce, segmentSize } = await openCluster({ pgdata: dataDirectory, walPath: '' }, dataDirectory);
+    const before = this.#cluster;
+    return (
+      systemId === before.systemId && segmentSize === before.segmentSize && Buffer.compare(nonce, before.nonce) === 0
+    );
   }
 
   async #answer({ push, fetch }: Request): Promise<Answer> {
@@ -170,6 +204,8 @@ export class Agent {
       case 'absent':
         return yours('whether it is absent takes proofs');
       case 'failed':
+        // Here the reason may be the agent's own: its limits, its view of the disk, what it had fetched ahead.
+        if (fetched.failure.kind === 'unwritable') return yours(fetched.failure.message);
         if (fetched.failure.kind === 'unreachable') {
           this.#away = { failure: fetched.failure, until: performance.now() + AWAY_MS };
         }

@@ -1,9 +1,10 @@
+import { statfsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 
 import type { Archive } from '../archive/archives.ts';
 import { fetchFirst, unanswered } from '../archive/fetch.ts';
-import { Failure } from '../exit.ts';
+import { codeOf, Failure } from '../exit.ts';
 import type { OpenKeys } from '../seal/keys.ts';
 import type { Cluster } from '../server/cluster.ts';
 import { readHistories } from '../server/data-directory.ts';
@@ -19,10 +20,14 @@ import { giving, keeping, type Kept } from './kept.ts';
 import type { FileId } from './message.ts';
 import { identifyFile } from './requester.ts';
 
-/** What lies ready in pg_wal, and its sealed copies in memory, together at most. Bytes. */
+/** What lies ready in pg_wal at most; and in memory, as sealed copies, once more. Bytes. */
 const MAX_AHEAD_BYTES = 128 * 1024 * 1024;
 /** An ahead of one is none: it would be asked for before it is there. */
 const LEAST_AHEAD = 2;
+/** The server needs room on that disk as well, and must not find it full because of us: a quarter of what is free is ours. */
+const PART_OF_DISK = 4;
+/** A second attempt is not pressed harder than that. */
+const LEAST_PATIENCE_MS = 1_000;
 
 export interface FetchContext {
   readonly settings: Settings;
@@ -30,6 +35,8 @@ export interface FetchContext {
   readonly keys: OpenKeys;
   /** All that WAL is fetched from, in order. */
   readonly archives: readonly Archive[];
+  /** How much is free where pg_wal lies; given by tests. */
+  readonly freeBytes?: () => number;
 }
 
 export type Fetched =
@@ -38,6 +45,15 @@ export type Fetched =
   /** No archive has it, as far as one question tells. */
   | { readonly is: 'absent' }
   | { readonly is: 'failed'; readonly failure: Failure };
+
+interface JobOptions {
+  /** The object, as it came before. */
+  readonly before?: Kept | undefined;
+  /** What it waits at, until the server asks for it. */
+  readonly gate?: Gate;
+  /** How long the server has waited for it already. */
+  readonly waitedMs?: number;
+}
 
 interface Job {
   readonly result: Promise<Fetched>;
@@ -57,8 +73,10 @@ export class FetchAhead {
   readonly #context: FetchContext;
   readonly #jobs = new Map<string, Job>();
   readonly #gate: Gate;
+  /** What the server asks for, or asked for last. It asks for one at a time: whoever asked before is gone. */
+  #asked: Job | undefined;
   /** The last one that was handed over: the server asks for it again where recovery ends. */
-  #last: { readonly name: string; readonly job: Job } | undefined;
+  #last: { readonly name: string; readonly kept: Kept } | undefined;
   #depth = 1;
   #files = 0;
 
@@ -69,42 +87,48 @@ export class FetchAhead {
 
   /** The server asks for a segment. Errors: none but bugs. */
   async fetch(name: SegmentName): Promise<Fetched> {
-    // Whoever it was handed to has renamed it, or is gone.
-    this.#last?.job.drop();
+    this.#asked?.drop();
     const known = this.#jobs.get(name.name);
     this.#depth = known === undefined ? 1 : Math.min(2 * this.#depth, this.#maxDepth());
     if (known === undefined) this.forget();
     else this.#jobs.delete(name.name);
-    known?.ask();
-    let job = known ?? this.#begin(name, this.#last?.name === name.name ? this.#last.job.kept : undefined);
-    let fetched = await job.result;
-    if (known !== undefined && fetched.is !== 'landed') {
-      // What went wrong ahead of its time must not fail the server: it may be over.
-      known.drop();
-      job = this.#begin(name);
-      fetched = await job.result;
-    }
-    if (fetched.is !== 'landed') {
-      job.drop();
-      return fetched;
-    }
-    this.#last = { name: name.name, job };
-    this.#goAhead(name).catch(() => {
-      // What can't be fetched ahead is fetched when the server asks, and then its failure is told.
-    });
+    const job = known ?? this.#begin(name, { before: this.#last?.name === name.name ? this.#last.kept : undefined });
+    const fetched = await this.#wait(name, job, known !== undefined);
+    if (fetched.is === 'landed') return fetched;
+    // What lies ready must not take the room that the server's own file needs.
+    if (fetched.is === 'failed' && fetched.failure.kind === 'unwritable') this.forget();
     return fetched;
   }
 
-  /** Removes all that was fetched and not handed over. */
+  /** Removes all that was fetched and not asked for. */
   forget(): void {
     for (const job of this.#jobs.values()) job.drop();
     this.#jobs.clear();
   }
 
-  /** As `forget`, and also what was handed over and not taken. */
+  /** As `forget`, and also what was asked for and not taken. */
   close(): void {
     this.forget();
-    this.#last?.job.drop();
+    this.#asked?.drop();
+  }
+
+  /** Has the server wait for a job. One that was begun ahead of its time gets a second attempt. */
+  async #wait(name: SegmentName, job: Job, isAhead: boolean): Promise<Fetched> {
+    const askedAt = performance.now();
+    this.#asked = job;
+    job.ask();
+    const fetched = await job.result;
+    if (this.#asked !== job) return { is: 'absent' };
+    if (fetched.is === 'landed') {
+      this.#last = { name: name.name, kept: job.kept };
+      this.#goAhead(name, job).catch(() => {
+        // What can't be fetched ahead is fetched when the server asks, and then its failure is told.
+      });
+      return fetched;
+    }
+    job.drop();
+    // What went wrong ahead of its time must not fail the server: it may be over.
+    return isAhead ? this.#wait(name, this.#begin(name, { waitedMs: performance.now() - askedAt }), false) : fetched;
   }
 
   #maxDepth(): number {
@@ -112,34 +136,60 @@ export class FetchAhead {
     return most < LEAST_AHEAD ? 0 : most;
   }
 
+  /** What the sealed copy of a segment may take up, so that all of them together stay within the limit. Bytes. */
+  #maxKept(): number {
+    return MAX_AHEAD_BYTES / (this.#maxDepth() + 1);
+  }
+
   /** Begins with what the server will ask for next. Stops at the first that is not there. */
-  async #goAhead(name: SegmentName): Promise<void> {
+  async #goAhead(name: SegmentName, asked: Job): Promise<void> {
     const { segmentSize, dataDirectory } = this.#context.cluster;
-    if (segmentSize === undefined) return;
-    const depth = Math.min(this.#depth, this.#maxDepth());
+    if (segmentSize === undefined || this.#maxDepth() === 0) return;
     const histories = await readHistories(dataDirectory);
-    let next = nextSegment(name, segmentSize, histories);
-    for (let ahead = 0; ahead < depth && next !== undefined; ahead += 1) {
-      if (!this.#jobs.has(next.name)) this.#beginAhead(next);
+    // The server was faster, and what comes next is another one.
+    if (this.#asked !== asked) return;
+    const wanted: SegmentName[] = [];
+    for (let next = nextSegment(name, segmentSize, histories); next !== undefined && wanted.length < this.#depth;) {
+      wanted.push(next);
       next = nextSegment(next, segmentSize, histories);
+    }
+    for (const [other, job] of [...this.#jobs]) {
+      if (!wanted.some((one) => one.name === other)) this.#drop(other, job);
+    }
+    let room = Math.floor(this.#freeBytes() / (PART_OF_DISK * segmentSize));
+    for (const next of wanted) {
+      if (this.#jobs.has(next.name)) continue;
+      if (room < 1) return;
+      room -= 1;
+      this.#beginAhead(next);
     }
   }
 
+  #freeBytes(): number {
+    const { freeBytes, cluster } = this.#context;
+    if (freeBytes !== undefined) return freeBytes();
+    const { bavail, bsize } = statfsSync(join(cluster.dataDirectory, 'pg_wal'));
+    return bavail * bsize;
+  }
+
   #beginAhead(name: SegmentName): void {
-    const job = this.#begin(name, undefined, this.#gate);
+    const job = this.#begin(name, { gate: this.#gate });
     this.#jobs.set(name.name, job);
     void job.result.then(({ is }) => {
       if (is === 'landed' || this.#jobs.get(name.name) !== job) return;
       // It, and those behind it, are asked for anew when the server does.
       for (const [other, behind] of [...this.#jobs]) {
-        if (other.slice(8) < name.name.slice(8)) continue;
-        this.#jobs.delete(other);
-        behind.drop();
+        if (other.slice(8) >= name.name.slice(8)) this.#drop(other, behind);
       }
     });
   }
 
-  #begin(name: SegmentName, before?: Kept, gate?: Gate): Job {
+  #drop(name: string, job: Job): void {
+    this.#jobs.delete(name);
+    job.drop();
+  }
+
+  #begin(name: SegmentName, { before, gate, waitedMs = 0 }: JobOptions): Job {
     const asked = Promise.withResolvers<undefined>();
     const ask = (): void => {
       asked.resolve(undefined);
@@ -149,8 +199,9 @@ export class FetchAhead {
     const dropped = new AbortController();
     const { archives } = this.#context;
     const kept: Kept = { ...before };
-    const sources = before === undefined ? keeping(archives, kept) : giving(archives, before);
-    const run = (): Promise<Fetched> => this.#run(name, landing, sources, dropped.signal);
+    const sources =
+      before?.object === undefined ? keeping(archives, kept, this.#maxKept()) : giving(archives, before.object);
+    const run = (): Promise<Fetched> => this.#run(name, landing, sources, { dropped: dropped.signal, waitedMs });
     return {
       result: gate === undefined ? run() : gate.through(run, asked.promise),
       kept,
@@ -167,13 +218,14 @@ export class FetchAhead {
     name: SegmentName,
     landing: LandingFile,
     archives: readonly Archive[],
-    dropped: AbortSignal,
+    { dropped, waitedMs }: { readonly dropped: AbortSignal; readonly waitedMs: number },
   ): Promise<Fetched> {
     const isDropped = (): boolean => dropped.aborted;
     if (isDropped()) return { is: 'absent' };
     const { settings, cluster } = this.#context;
-    const idleMs = silenceLimit(cluster.dataDirectory, settings);
-    const deadline = new Deadline(settings.fetch.deadlineMs, { what: `fetch of ${name.name}`, idleMs });
+    const within = (limitMs: number): number => Math.max(LEAST_PATIENCE_MS, limitMs - waitedMs);
+    const idleMs = within(silenceLimit(cluster.dataDirectory, settings));
+    const deadline = new Deadline(within(settings.fetch.deadlineMs), { what: `fetch of ${name.name}`, idleMs });
     dropped.addEventListener('abort', () => {
       deadline.expire(new StorageError('unreachable', `${name.name} is not wanted any more`, { retryable: false }));
     });
@@ -209,6 +261,15 @@ export class FetchAhead {
     }
     const path = await landing.finish();
     const warnings = failures.map(({ failure }) => `${failure.message}; taken from archive ${found.storage.url}`);
-    return { is: 'landed', temporary: basename(path), file: identifyFile(path), warnings };
+    return { is: 'landed', temporary: basename(path), file: lookAt(path), warnings };
+  }
+}
+
+/** A server that starts after a crash sweeps such files; so does a fetch that does not see our process, in a container. */
+function lookAt(path: string): FileId {
+  try {
+    return identifyFile(path);
+  } catch (error) {
+    throw new Failure('unwritable', `cannot look at ${path}: ${codeOf(error) ?? String(error)}`, { cause: error });
   }
 }

@@ -1,17 +1,24 @@
 import type { Archive } from '../archive/archives.ts';
 import type { Storage, StoredObject } from '../storage/storage.ts';
 
-/** An object as it was read, for those who want it again. */
-export interface Kept {
-  object?: { readonly info: StoredObject['info']; readonly pieces: readonly Uint8Array[] };
+interface KeptObject {
+  readonly info: StoredObject['info'];
+  readonly pieces: readonly Uint8Array[];
 }
 
-/** The archives; whatever is read of them last stays in `kept`. */
-export function keeping(archives: readonly Archive[], kept: Kept): readonly Archive[] {
+/** An object as it was read, for those who want it again. */
+export interface Kept {
+  object?: KeptObject;
+}
+
+/** The archives; whatever is read of them last stays in `kept`, unless it is larger than `mostBytes`. */
+export function keeping(archives: readonly Archive[], kept: Kept, mostBytes: number): readonly Archive[] {
   return archives.map(({ settings, storage }) => ({
     settings,
     storage: withGet(storage, async (key, deadline) => {
       const { info, bytes } = await storage.get(key, deadline);
+      delete kept.object;
+      if (info.size > mostBytes) return { info, bytes };
       const pieces: Uint8Array[] = [];
       kept.object = { info, pieces };
       return { info, bytes: copied(bytes, pieces) };
@@ -20,9 +27,9 @@ export function keeping(archives: readonly Archive[], kept: Kept): readonly Arch
 }
 
 /** The first archive alone, which gives what was kept for whatever it is asked. */
-export function giving([first]: readonly Archive[], { object }: Kept): readonly Archive[] {
-  if (first === undefined || object === undefined) return [];
-  const get = (): Promise<StoredObject> => Promise.resolve({ info: object.info, bytes: iterate(object.pieces) });
+export function giving([first]: readonly Archive[], { info, pieces }: KeptObject): readonly Archive[] {
+  if (first === undefined) return [];
+  const get = (): Promise<StoredObject> => Promise.resolve({ info, bytes: iterate(pieces) });
   return [{ settings: first.settings, storage: withGet(first.storage, get) }];
 }
 

@@ -1,6 +1,7 @@
-import { renameSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+import { Failure } from '../exit.ts';
 import { AT_WORK, parseRequest, REQUEST_MAX_BYTES, SIGN_OF_LIFE_MS, type Answer, type Request } from './message.ts';
 
 /** How long a socket that is there may take to show whether somebody listens. */
@@ -26,8 +27,11 @@ export class AgentServer {
     });
   }
 
-  /** Whether it listens now; false where another agent does already. Errors: those of the system. */
+  /** Whether it listens now; false where another agent does already. Errors: those of the system, and
+   * Failure `unwritable` where something else has the name. */
   async listen(): Promise<boolean> {
+    const there = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isSocket()) throw occupied(this.#path);
     if (await isListening(this.#path)) return false;
     // Bound elsewhere first: a socket that nobody listens on is replaced at once, and none of ours is ever taken away.
     const temporary = `${this.#path}.${process.pid}`;
@@ -82,7 +86,12 @@ export class AgentServer {
     say(AT_WORK);
     const signs = setInterval(say, SIGN_OF_LIFE_MS, AT_WORK);
     try {
-      const answer = await this.#handle(parseRequest(line));
+      const request = understand(line);
+      if (request === undefined) {
+        socket.destroy();
+        return;
+      }
+      const answer = await this.#handle(request);
       say(JSON.stringify(answer));
       socket.end();
     } catch (error) {
@@ -92,6 +101,22 @@ export class AgentServer {
       clearInterval(signs);
     }
   }
+}
+
+/** Undefined for what is no request. The parser's message would quote the line, which holds credentials. */
+function understand(line: string): Request | undefined {
+  try {
+    return parseRequest(line);
+  } catch {
+    process.stderr.write('what came is no request\n');
+    return undefined;
+  }
+}
+
+function occupied(path: string): Failure {
+  return new Failure('unwritable', `${path} is there, and is no socket`, {
+    hint: 'Name another place as socket in [agent].',
+  });
 }
 
 function inodeOf(path: string): bigint | undefined {

@@ -27,8 +27,9 @@ export function muchIsWaiting(): boolean {
  * Starts an agent for the data directory that is the current one, where it can do no harm: not below a postmaster that
  * is PID 1, which adopts orphans and takes their end for a crash, nor in a control group that is tight or dies as a
  * whole. It goes on when we have ended. Errors: those of the system.
+ * @param environment as the server gave it: the next command that has it is whom the agent works for
  */
-export function startAgent(settings: Settings): void {
+export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): void {
   const [postmaster = ADOPTING_POSTMASTER] = readFileSync('postmaster.pid', 'latin1').split('\n');
   if (postmaster === ADOPTING_POSTMASTER) return;
   if (!hasRoomForAgent(settings.agent.memory + OWN_MEMORY)) return;
@@ -44,7 +45,7 @@ export function startAgent(settings: Settings): void {
     const stdio = ['ignore', 'ignore', log] as const;
     spawn(program, [...first, ...words], {
       cwd: '/',
-      env: ownEnvironment(),
+      env: lasting(environment),
       detached: true,
       stdio: [...stdio],
     }).unref();
@@ -54,8 +55,8 @@ export function startAgent(settings: Settings): void {
 }
 
 /** What the launchers set for a program that lives for a moment does not suit one that stays. */
-function ownEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BUN_JSC_')));
+function lasting(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('BUN_JSC_')));
 }
 
 /** How this program is started: the executable by itself, or the sources by Node. */

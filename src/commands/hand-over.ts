@@ -29,6 +29,8 @@ export async function handOverFetch(name: string, path: string, io: Io): Promise
   try {
     renameSync(`pg_wal/${answer.temporary}`, path);
   } catch (error) {
+    // Swept, or dropped for somebody else who asked.
+    if (codeOf(error) === 'ENOENT') return 'declined';
     throw new Failure('unwritable', `cannot write ${path}: ${codeOf(error) ?? String(error)}`, { cause: error });
   }
   return 'done';

@@ -29,10 +29,11 @@ async function pushForServer(path: string, io: Io): Promise<Outcome> {
   const { handOverPush } = await import('./hand-over.ts');
   const handed = await handOverPush(path, io);
   if (handed !== 'no agent' && handed !== 'declined') return handed;
+  const environment = { ...process.env };
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
-  if (handed === 'no agent') await begin(await options.settings);
+  if (handed === 'no agent') await begin(await options.settings, environment);
   return outcome;
 }
 
@@ -45,19 +46,23 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
     handed = await handOverFetch(name, path, io);
     if (handed !== 'no agent' && handed !== 'declined') return handed;
   }
+  const environment = { ...process.env };
   const options = await beginSettings();
   const { fetch } = await import('./fetch.ts');
   const outcome = await fetch(name, path, options, io);
-  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, () => true);
+  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, environment, () => true);
   return outcome;
 }
 
-/** Starts an agent, if it is worth while. The work is done, whatever becomes of this. */
-async function begin(settings: Settings, isWorthWhile?: () => boolean): Promise<void> {
+/**
+ * Starts an agent, if it is worth while. The work is done, whatever becomes of this.
+ * @param environment as it was before the client of a store added its own
+ */
+async function begin(settings: Settings, environment: NodeJS.ProcessEnv, isWorthWhile?: () => boolean): Promise<void> {
   if (!settings.agent.enabled) return;
   try {
     const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
-    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings);
+    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings, environment);
   } catch {
     // Without an agent the next one works alone, too.
   }

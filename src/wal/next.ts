@@ -2,10 +2,12 @@ import type { HistoryEntry } from './history.ts';
 import { toLsn } from './lsn.ts';
 import { parseWalName, segmentNameAt, segmentStart, type SegmentName, type SegmentSize } from './name.ts';
 
+const WAL_END = 2n ** 64n;
+
 /**
- * The segment that recovery asks for after this one: the next of its timeline, or, where the newest of the histories
- * says that the timeline ended in it or before, that of the timeline which went on there (XLogFileReadAnyTLI in
- * xlogrecovery.c asks the child first). Undefined behind the last segment that a name can have.
+ * The segment that recovery asks for after this one: that of the newest timeline which has begun in it or before, on the
+ * way that the newest of the histories tells, and never an older one (XLogFileReadAnyTLI in xlogrecovery.c). Undefined
+ * behind the last segment that a name can have.
  */
 export function nextSegment(
   segment: SegmentName,
@@ -13,14 +15,14 @@ export function nextSegment(
   histories: readonly { readonly name: string; readonly entries: readonly HistoryEntry[] }[],
 ): SegmentName | undefined {
   const start = segmentStart(segment, size);
-  const next = start === undefined ? undefined : toLsn(start + BigInt(size));
-  if (next === undefined) return undefined;
-  const followed = histories
+  if (start === undefined || start + BigInt(size) >= WAL_END) return undefined;
+  const next = toLsn(start + BigInt(size));
+  const [followed] = histories
     .filter(({ entries }) => entries.some(({ timeline }) => timeline === segment.timeline))
-    .sort((a, b) => (a.name < b.name ? 1 : -1))[0];
-  const at = followed?.entries.findIndex(({ timeline }) => timeline === segment.timeline) ?? -1;
-  const end = followed?.entries[at]?.end;
-  const hasEnded = end !== undefined && end < next + BigInt(size);
-  const child = followed?.entries[at + 1]?.timeline ?? parseWalName(followed?.name ?? '')?.timeline;
-  return segmentNameAt(hasEnded && child !== undefined ? child : segment.timeline, next, size);
+    .sort((a, b) => (a.name < b.name ? 1 : -1));
+  const entries = followed?.entries ?? [];
+  // Where one ends, the next one begins.
+  const ended = entries.findLastIndex(({ timeline, end }) => timeline >= segment.timeline && end < next + BigInt(size));
+  const heir = entries[ended + 1]?.timeline ?? parseWalName(followed?.name ?? '')?.timeline;
+  return segmentNameAt(ended < 0 || heir === undefined ? segment.timeline : heir, next, size);
 }

@@ -6,7 +6,7 @@ import type { Version } from '../harness/server-user.ts';
 import { waitFor } from '../harness/wait.ts';
 
 /** Settings under which a server archives nothing, so that files wait until `release`. */
-const HELD = { archive_mode: 'on', archive_command: '' } as const;
+export const HELD = { archive_mode: 'on', archive_command: '' } as const;
 
 /** A server with segments of 1 MB, and where it archives to. */
 export interface Place extends AsyncDisposable {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { chart } from '../../scripts/benchmark/chart.ts';
 import { FULL, judge } from '../../scripts/benchmark/bounds.ts';
 import { HELP, parseOptions } from '../../scripts/benchmark/options.ts';
 import { ratio, type Run, type Series } from '../../scripts/benchmark/run.ts';
@@ -45,4 +46,12 @@ test('words that are not understood are named, with what there is', () => {
   expect(() => parseOptions(['drian'])).toThrow('there are start, single');
   expect(() => parseOptions(['--contestants', 'tar'])).toThrow('"tar" is no contestant');
   expect(() => parseOptions(['--rounds', '0'])).toThrow('--rounds takes a whole number');
+});
+
+test('the picture has a bar for each contestant, as long as its median is to the longest', () => {
+  const svg = chart(run(series('walseal', [5, 5]), series('a<b', [10]), series('one push', [7], { unit: 'ms' })));
+  const widths = [...svg.matchAll(/<rect x="150" .*width="([\d.]+)"/g)].map(([, width]) => Number(width));
+  expect(widths).toEqual([310, 620]);
+  expect(svg).toContain('a&lt;b');
+  expect(svg).not.toContain('one push');
 });

@@ -33,12 +33,18 @@ function walseal(name: string, hasAgent: boolean): Contestant {
   };
 }
 
+/** Where its agent listens. */
+export function walsealSocket({ directory }: Ground): string {
+  return join(directory, 'agent', 'socket');
+}
+
 /** The same for all rounds: a recovery opens what a drain has sealed. */
 const { identity, recipient } = generateIdentity();
 const { privatePem } = generateSigningKey();
 
 /** Writes keys and settings. Returns the path. */
-function configure({ directory, storehouse }: Ground, hasAgent: boolean): string {
+function configure(ground: Ground, hasAgent: boolean): string {
+  const { directory, storehouse } = ground;
   const path = join(directory, 'walseal.toml');
   if (!existsSync(join(directory, 'agent'))) makeDirectory(join(directory, 'agent'));
   writeAsServer(join(directory, 'identity.txt'), `${identity}\n`);
@@ -55,7 +61,7 @@ function configure({ directory, storehouse }: Ground, hasAgent: boolean): string
     '[compression]',
     'level = 3',
   ];
-  if (KNOWS_AGENT) lines.push('[agent]', `enabled = ${hasAgent}`, `socket = "${join(directory, 'agent', 'socket')}"`);
+  if (KNOWS_AGENT) lines.push('[agent]', `enabled = ${hasAgent}`, `socket = "${walsealSocket(ground)}"`);
   writeAsServer(path, `${lines.join('\n')}\n`);
   return path;
 }

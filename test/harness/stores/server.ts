@@ -40,20 +40,28 @@ const STARTS = 3;
 export class StoreServer {
   readonly name: string;
   readonly port: number;
-  readonly pid: number;
+  pid = 0;
   readonly #directory: string;
-  readonly #exited: Promise<void>;
+  readonly #launch: Launch;
+  #exited: Promise<void> = Promise.resolve();
   #hasEnded = false;
 
-  private constructor(name: string, port: number, directory: string, { command, args, env }: Launch) {
+  private constructor(name: string, port: number, directory: string, launch: Launch) {
     this.name = name;
     this.port = port;
     this.#directory = directory;
+    this.#launch = launch;
+    this.#spawn();
+  }
+
+  #spawn(): void {
+    const { command, args, env } = this.#launch;
+    this.#hasEnded = false;
     const log = openSync(this.#logPath, 'a');
     // Nothing of the developer's environment reaches it: such servers read many variables.
-    const environment = { PATH: process.env['PATH'] ?? '', HOME: directory, ...env };
+    const environment = { PATH: process.env['PATH'] ?? '', HOME: this.#directory, ...env };
     const child = spawn(command, args, {
-      cwd: directory,
+      cwd: this.#directory,
       env: environment,
       stdio: ['ignore', log, log],
       detached: true,
@@ -101,10 +109,21 @@ export class StoreServer {
     return existsSync(this.#logPath) ? readFileSync(this.#logPath, 'utf8') : '';
   }
 
-  /** Kills it and removes what it held: nothing of that is worth a tidy end. */
-  async stop(): Promise<void> {
+  /** Ends it in the middle of whatever it does. What it held stays. */
+  async kill(): Promise<void> {
     if (!this.#hasEnded) process.kill(this.pid, 'SIGKILL');
     await this.#exited;
+  }
+
+  /** Starts it again after `kill`, and waits until `path` is answered with success. */
+  async revive(path: string): Promise<void> {
+    this.#spawn();
+    if (!(await this.#answers(path))) throw new Error(`${this.name} does not start again:\n${this.log()}`);
+  }
+
+  /** Kills it and removes what it held: nothing of that is worth a tidy end. */
+  async stop(): Promise<void> {
+    await this.kill();
     removeScratch(this.#directory);
   }
 
