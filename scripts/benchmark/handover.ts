@@ -46,7 +46,7 @@ export async function measureHandOver(runId: string, cluster: WaitingCluster, ro
     const [first = '', second = '', ...others] = cluster.segments;
     // The first one starts the agent; it works ahead of the second, which is its own.
     timeOf(push(first));
-    await waitFor('the agent', () => existsSync(walsealSocket(ground)));
+    await waitFor('the agent', () => existsSync(walsealSocket(ground.dataDirectory)));
     timeOf(push(second));
     const segments = others.entries();
     const next = async (): Promise<Command> => {

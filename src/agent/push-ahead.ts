@@ -218,7 +218,7 @@ async function isTurn(archive: Archive, places: ReadonlyMap<Archive, Place>): Pr
 
 function usualWorkers(waiting: number): number {
   const cores = availableParallelism();
-  return waiting > BACKLOG ? cores : Math.max(1, Math.floor(cores / 2));
+  return waiting > BACKLOG ? cores + 1 : Math.max(1, Math.floor(cores / 2));
 }
 
 /** What says that this server's WAL is not what the archive should hold. */

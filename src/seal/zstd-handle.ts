@@ -1,6 +1,6 @@
 import { constants, createZstdDecompress } from 'node:zlib';
 
-import type { CompressOptions } from './zstd.ts';
+import { WINDOW_LOG, type CompressOptions } from './zstd.ts';
 
 /**
  * The object behind a zstd stream of bun's node:zlib. Unlike the stream it reads from and writes into buffers that its
@@ -52,6 +52,7 @@ export function newFrameEncoder({ level, size }: CompressOptions): FrameCoder | 
   const parameters = new Uint32Array(constants.ZSTD_c_overlapLog + 1).fill(UNSET);
   parameters[constants.ZSTD_c_compressionLevel] = level;
   parameters[constants.ZSTD_c_checksumFlag] = 1;
+  parameters[constants.ZSTD_c_windowLog] = WINDOW_LOG;
   return newFrameCoder(MODE.compress, parameters, size);
 }
 

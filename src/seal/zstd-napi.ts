@@ -1,6 +1,6 @@
 import binding from 'zstd-napi/binding.js';
 
-import { corruptFrame, Output, type CompressOptions, type Zstd } from './zstd.ts';
+import { corruptFrame, Output, WINDOW_LOG, type CompressOptions, type Zstd } from './zstd.ts';
 
 const { CCtx, CParameter, DCtx, EndDirective } = binding;
 const NOTHING = new Uint8Array(0);
@@ -46,6 +46,7 @@ function newContext(level: number): InstanceType<typeof CCtx> {
   const context = new CCtx();
   context.setParameter(CParameter.compressionLevel, level);
   context.setParameter(CParameter.checksumFlag, 1);
+  context.setParameter(CParameter.windowLog, WINDOW_LOG);
   return context;
 }
 

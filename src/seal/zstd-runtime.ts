@@ -5,7 +5,7 @@ import { through } from './through.ts';
 import { oneFrame } from './zstd-frame.ts';
 import { newFrameDecoder, newFrameEncoder } from './zstd-handle.ts';
 import { compressAhead, decompressInTurns } from './zstd-reuse.ts';
-import { corruptFrame, OUTPUT_BYTES, type CompressOptions, type Zstd } from './zstd.ts';
+import { corruptFrame, OUTPUT_BYTES, WINDOW_LOG, type CompressOptions, type Zstd } from './zstd.ts';
 
 /**
  * zstd of the runtime's own node:zlib: the executable's way, with nothing to unpack. It works on other threads. By its
@@ -36,7 +36,11 @@ function compressByStream(
   source: AsyncIterable<Uint8Array>,
   { level, size }: CompressOptions,
 ): AsyncGenerator<Uint8Array> {
-  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: level,
+    [constants.ZSTD_c_checksumFlag]: 1,
+    [constants.ZSTD_c_windowLog]: WINDOW_LOG,
+  };
   const transform = createZstdCompress({ params, pledgedSrcSize: size, chunkSize: OUTPUT_BYTES });
   return oneFrame(through(copies(source), transform, corruptFrame), size);
 }

@@ -24,6 +24,12 @@ export interface CompressOptions {
   readonly size: number;
 }
 
+/**
+ * The window, as a power of two: 128 KiB. What repeats in WAL repeats near by, so that a larger one makes objects larger,
+ * and compression and decompression slower: docs/decisions/0011-small-window.md.
+ */
+export const WINDOW_LOG = 17;
+
 /** Pieces of the output: each costs a change of threads, and what is kept waiting costs memory. */
 export const OUTPUT_BYTES = 1024 * 1024;
 

@@ -73,7 +73,12 @@ export async function loseArchiveAgainAndAgain(past: Branches, goal: Goal): Prom
     away.bringBack();
     await server.start(losingAt(stops + 1));
   }
-  if (away.isAway) away.bringBack();
+  if (away.isAway) {
+    await server.stop('immediate');
+    away.bringBack();
+    await server.start({ settings, env: host.env });
+    await untilOpen(server);
+  }
   await expectGoal(server, past, goal, archive);
   return stops;
 }
@@ -127,10 +132,10 @@ async function loseArchiveAt(past: Branches, goal: Goal, number: number): Promis
   const options = { settings: { ...settings, restore_command: traced.command }, env: host.env, waitUntilReady: false };
   await using server = await startCopy(past.backup, { ...options, signal: 'recovery' });
   const end = await untilOpenOrStopped(server);
-  const asked = traced.requests();
   expect(away.isAway).toBe(true);
-  if (end === 'open') await expectOpenedWithout(server, goal, asked.slice(number - 1));
-  else expectStopped(server, asked, number);
+  const asked = traced.requests().slice(number - 1);
+  if (end === 'open') await expectOpenedWithout(server, goal, asked);
+  else expectStopped(server, asked);
   await restartWithout(server, host, goal);
   away.bringBack();
   await server.start({ settings, env: host.env });
@@ -138,19 +143,22 @@ async function loseArchiveAt(past: Branches, goal: Goal, number: number): Promis
   await expectGoal(server, past, goal, archive);
 }
 
-/** It opens without the archive only when it needs nothing more of it. */
+/**
+ * It opens without the archive only when it needs no more of it than the agent has already. `asked`: what it asked for
+ * from then on; the last is the parent's history, which the launcher calls absent, as the server has it.
+ */
 async function expectOpenedWithout(server: PostgresServer, goal: Goal, asked: readonly Request[]): Promise<void> {
   expect(await summary(server)).toEqual(goal.holds);
-  expect(asked.filter(({ name, path }) => name !== '00000001.history' && path !== 'pg_wal/RECOVERYHISTORY')).toEqual(
-    [],
-  );
+  const parent = `0000000${goal.parents.at(-1) ?? 0}.history`;
+  expect(asked.at(-1)).toEqual({ name: parent, path: 'pg_wal/RECOVERYHISTORY', status: 1 });
+  expect(asked.slice(0, -1).filter(({ status }) => status !== 0)).toEqual([]);
   // As a crash does, right after.
   await server.stop('immediate');
 }
 
-function expectStopped(server: PostgresServer, asked: readonly Request[], number: number): void {
-  expect(asked).toHaveLength(number);
+function expectStopped(server: PostgresServer, asked: readonly Request[]): void {
   expect(asked.at(-1)).toMatchObject({ status: 202 });
+  expect(asked.slice(0, -1).filter(({ status }) => status !== 0)).toEqual([]);
   expect(server.log()).not.toContain('archive recovery complete');
   expect(existsSync(join(server.dataDirectory, 'recovery.signal'))).toBe(true);
 }

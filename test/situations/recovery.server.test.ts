@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 
-import { Host } from '../harness/archiving.ts';
-import { branches, branchesCopy, type Branches, type Goal } from '../harness/branches.ts';
+import { Host, objectPath } from '../harness/archiving.ts';
+import { branches, branchesCopy, histories, type Branches, type Goal } from '../harness/branches.ts';
 import { Removable, TracedRestore } from '../harness/interference.ts';
-import { startCopy, summary, untilOpen, untilStopped } from '../harness/ledger.ts';
+import { startCopy, summary, untilAllArchived, untilOpen, untilStopped } from '../harness/ledger.ts';
 import { crashAt, loseArchiveAgainAndAgain, resumeWithout, undisturbed } from '../harness/moments.ts';
 import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
@@ -31,6 +31,27 @@ describe('Recovery: outages and crashes', () => {
     async (version) => {
       const past = await branches(version);
       await resumeWithout(past, past.goals.second);
+    },
+  );
+
+  situation(
+    'a history file that is missing below a known timeline stops it, instead of a number that is used twice',
+    async (version) => {
+      const past = await branches(version);
+      const { archive, host } = await branchesCopy(past);
+      const { settings: target, holds } = past.goals.first;
+      const lost = objectPath(archive, '00000003.history') ?? '';
+      renameSync(lost, `${archive}.lost`);
+      const options = { settings: { ...host.restoring, ...target }, env: host.env };
+      await using server = await startCopy(past.backup, { ...options, signal: 'recovery', waitUntilReady: false });
+      await untilStopped(server);
+      expect(server.log()).toContain('child process exited with exit code 207');
+      renameSync(`${archive}.lost`, lost);
+      await server.start(options);
+      await untilOpen(server);
+      expect(await summary(server)).toEqual(holds);
+      await untilAllArchived(server);
+      expect(histories(archive)).toContain('00000004.history');
     },
   );
 

@@ -1,19 +1,23 @@
 /**
- * What PostgreSQL makes of its restore_command, each fact shown with a command that is not walseal. Walseal stands on
- * them; that it does not fall into what they make possible is shown in the files in parentheses, or beside the fact.
+ * What PostgreSQL makes of its restore_command, each fact shown with a command that is not walseal. That walseal does
+ * not fall into what they make possible is shown by the files in parentheses. Fact: beginning of the situation's name.
  *
- * - RECOVERYXLOG is removed first, and a 0 without a file is an absence: 'a file that lies there already' (test/launcher)
- * - a wrong size: 'a file of the wrong size'
- * - 143, above 125, 125: 'SIGTERM or 143', 'above 125', '125 is an absence'
- * - an outage that is answered with 'absent': without a target, with one, on a history file, on the child timeline's
- *   segments, on a standby: 'Restore: what a cp does in an outage' (moments-*, recovery, standby-*)
- * - signal files, and the last request of a recovery: 'the signal file is gone at the last request'
+ * - RECOVERYXLOG is unlinked first; 0 without a file means absent: 'a file that lies there already' (test/launcher)
+ * - 0 and a wrong size: 'a file of the wrong size' (bad archives)
+ * - 143 or SIGTERM stops a hot standby: 'SIGTERM or 143' (test/launcher/signals)
+ * - above 125 or a signal stops any server: 'above 125'; a standby at its first blip, or its promotion: 'a command that
+ *   ends above 125' in standby-outage (standby-outage)
+ * - 1 to 125 mean absent: '125 is an absence'
+ * - 'absent' in an outage: 'without a target', 'with a target', 'on a history file', 'on the child timeline's segments',
+ *   'a standby asks again' (moments-first, -second, -latest, recovery, standby-outage)
+ * - signal files go before the last request, and a failure there replays past the target: 'the signal file' (moments-*)
  * - the order of requests: 'a recovery asks', 'a standby asks'
- * - streaming has to wait: 'while the command waits'
- * - `promote`: 'a promotion is asked for' (standby-*)
- * - honest absences that lie: 'an empty directory', 'a hole'
- * - %r and archive_cleanup_command: 'the names that are passed', 'archive_cleanup_command'
- * - pg_rewind: rewind.server.test.ts
+ * - `promote` is there when an archive-only standby decides, and consumed by one that streams, that is delayed or paused:
+ *   'it finds', 'it has consumed' in standby-outage; 'promoted over an outage' in standby-held
+ * - streaming waits for the command: 'while its command waits' in standby-outage
+ * - honest absences that lie: 'an empty directory', 'a hole' (bad archives; recovery, standby-outage)
+ * - %r, archive_cleanup_command: 'the names that are passed', 'archive_cleanup_command'
+ * - pg_rewind -c, its directory, and above 125: rewind.server.test.ts
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -104,7 +108,7 @@ describe('Restore: what PostgreSQL makes of the answers', () => {
     expect(await summary(server)).toEqual(past.abandoned);
   });
 
-  situation('the names that are passed: %r is zeros until redo has begun', async (version) => {
+  situation('the names that are passed: %r is zeros before redo begins, and after it', async (version) => {
     const past = await branches(version);
     const command = `echo %r >> asked; cp ${past.plain}/"%f" "%p"`;
     await using server = await recover(past, command, { recovery_target_timeline: 'latest' });
@@ -112,6 +116,7 @@ describe('Restore: what PostgreSQL makes of the answers', () => {
     const [first = ''] = segments(past);
     const zeros = '0'.repeat(24);
     expect(notes(server)[0]).toBe(zeros);
+    expect(notes(server).at(-1)).toBe(zeros);
     expect([...new Set(notes(server))]).toEqual([zeros, first]);
   });
 

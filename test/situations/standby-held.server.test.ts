@@ -1,5 +1,8 @@
 import { describe, expect } from 'vitest';
 
+import { contents } from '../harness/archiving.ts';
+import { branches, branchesCopy } from '../harness/branches.ts';
+import { Removable, TracedRestore } from '../harness/interference.ts';
 import {
   fillSegments,
   startCopy,
@@ -8,6 +11,7 @@ import {
   untilLogged,
   untilOpen,
   untilStopped,
+  waiting,
 } from '../harness/ledger.ts';
 import type { PostgresServer } from '../harness/postgres.ts';
 import { preferMemory } from '../harness/scratch.ts';
@@ -64,6 +68,28 @@ describe('Standbys: one that is behind on purpose, and lives from the archive al
     await standby.query('SELECT pg_wal_replay_resume()');
     await expectStopped(standby, from);
   });
+});
+
+describe('Standbys: one with a recovery target', () => {
+  situation(
+    'without the archive at its end it takes a timeline number again, and archives nothing; nothing is overwritten',
+    async (version) => {
+      const past = await branches(version);
+      const { archive, host } = await branchesCopy(past);
+      const away = new Removable(archive);
+      const traced = new TracedRestore(host.restoreCommand, { before: `[ $1 = 00000003.history ] && ${away.shell}` });
+      const target = { ...past.goals.second.settings, restore_command: traced.command };
+      const options = { settings: { ...host.restoring, ...target }, env: host.env, waitUntilReady: false };
+      await using server = await startCopy(past.backup, { ...options, signal: 'standby' });
+      await untilOpen(server);
+      expect(await summary(server)).toEqual(past.goals.second.holds);
+      away.bringBack();
+      await fillSegments(server, 1);
+      await untilLogged(server, 'archive command failed with exit code 73');
+      expect(waiting(server).at(-1)).toMatch(/^00000003/);
+      expect(contents(archive)).toEqual(contents(past.site.archives[0]));
+    },
+  );
 });
 
 /** A standby without a stream that stays behind on purpose, while the archive has more. */

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 
+import { objectPath } from '../harness/archiving.ts';
 import { TracedRestore } from '../harness/interference.ts';
 import {
   fillSegments,
@@ -12,6 +13,7 @@ import {
   untilLogged,
   untilOpen,
   untilStopped,
+  waiting,
   type Summary,
 } from '../harness/ledger.ts';
 import type { PostgresServer, Settings } from '../harness/postgres.ts';
@@ -184,8 +186,9 @@ describe('Standbys: one that lives from the archive alone, and its outage', () =
       await expectPromotionStopped(standby);
 
       archive.bringBack();
-      await untilAllArchived(primary);
+      // The archiver of a running server may wait a minute before it tries again.
       await primary.stop();
+      expect(waiting(primary)).toEqual([]);
       await standby.start({ settings, env: host.env });
       await untilHolds(standby, later);
       await standby.query('SELECT pg_promote(wait => false)');
@@ -242,6 +245,25 @@ describe('Standbys: one that lives from the archive alone, and its outage', () =
     await untilOpen(standby);
     expect(traced.requests()[before]).toMatchObject({ status: 1 });
     expect(notes(standby)[before]).toBe('promote standby.signal');
+  });
+
+  situation('it stays at a hole, and stops rather than be promoted over it', async (version) => {
+    await using made = await startPrimary(version);
+    const { archive, host, primary, backup } = made;
+    const settings = { ...SELDOM, ...following(host) };
+    const [lost = ''] = await fillSegments(primary, 2);
+    await untilAllArchived(primary);
+    const object = objectPath(archive.path, lost) ?? '';
+    renameSync(object, `${archive.path}.hole`);
+    await using standby = await startCopy(backup, { signal: 'standby', settings, env: host.env });
+    await untilAsleep(standby);
+    await standby.query('SELECT pg_promote(wait => false)').catch(() => undefined);
+    await untilStopped(standby);
+    expect(standby.log()).toContain('child process exited with exit code 207');
+    expect(standby.log()).not.toContain('archive recovery complete');
+    renameSync(`${archive.path}.hole`, object);
+    await standby.start({ settings, env: host.env });
+    await untilHolds(standby, await summary(primary));
   });
 
   situation('it lives through bad settings', async (version) => {

@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { generateIdentity, generateSigningKey } from '../../../src/seal/keys.ts';
-import { TABLES } from '../../../src/settings/keys.ts';
-import { makeDirectory, programs } from '../../../test/harness/archiving.ts';
-import { writeAsServer } from '../../../test/harness/server-user.ts';
+import { programs } from '../../../test/harness/archiving.ts';
+import { serverUser, writeAsServer } from '../../../test/harness/server-user.ts';
 import { credentialsFor, type Storehouse } from '../storehouse.ts';
 import type { Contestant, Ground } from './contestant.ts';
 
@@ -13,15 +12,13 @@ export const walsealAlone = walseal('walseal', false);
 /** The first command starts a process that pushes and fetches ahead. */
 export const walsealWithAgent = walseal('walseal-agent', true);
 
-const KNOWS_AGENT = 'enabled' in TABLES.agent.entries;
-
 function walseal(name: string, hasAgent: boolean): Contestant {
   return {
     name,
     says: `walseal ${hasAgent ? 'with its agent' : 'without an agent'}, level 3, encrypted, signed, verified`,
     ahead: hasAgent,
     stores: ['file', 's3'],
-    missing: () => (hasAgent && !KNOWS_AGENT ? 'this walseal has no agent yet' : undefined),
+    missing: () => undefined,
     prepare: async (ground) => {
       const directory = await programs();
       return {
@@ -33,9 +30,10 @@ function walseal(name: string, hasAgent: boolean): Contestant {
   };
 }
 
-/** Where its agent listens. */
-export function walsealSocket({ directory }: Ground): string {
-  return join(directory, 'agent', 'socket');
+/** Where the agent of a data directory listens, as src/agent/where.ts has it for the server's user. */
+export function walsealSocket(dataDirectory: string): string {
+  const { dev, ino } = statSync(dataDirectory, { bigint: true });
+  return `/tmp/walseal-${serverUser().uid}/${dev}-${ino}.sock`;
 }
 
 /** The same for all rounds: a recovery opens what a drain has sealed. */
@@ -43,10 +41,8 @@ const { identity, recipient } = generateIdentity();
 const { privatePem } = generateSigningKey();
 
 /** Writes keys and settings. Returns the path. */
-function configure(ground: Ground, hasAgent: boolean): string {
-  const { directory, storehouse } = ground;
+function configure({ directory, storehouse }: Ground, hasAgent: boolean): string {
   const path = join(directory, 'walseal.toml');
-  if (!existsSync(join(directory, 'agent'))) makeDirectory(join(directory, 'agent'));
   writeAsServer(join(directory, 'identity.txt'), `${identity}\n`);
   writeAsServer(join(directory, 'signing.pem'), privatePem);
   const lines = [
@@ -61,7 +57,8 @@ function configure(ground: Ground, hasAgent: boolean): string {
     '[compression]',
     'level = 3',
   ];
-  if (KNOWS_AGENT) lines.push('[agent]', `enabled = ${hasAgent}`, `socket = "${walsealSocket(ground)}"`);
+  // As it comes: a table that names the agent would have each command parse the settings before it asks.
+  if (!hasAgent) lines.push('[agent]', 'enabled = false');
   writeAsServer(path, `${lines.join('\n')}\n`);
   return path;
 }

@@ -17,8 +17,11 @@ import { credentialFault, inTime } from './credentials.ts';
 import { handlerOver, type CallOptions, type Heard } from './handler.ts';
 import { refusalOf, refused, type Refusal } from './refusal.ts';
 
-/** From this many bytes on the store is asked whether it wants the body: a 412 comes before it is sent then. */
-const ASK_FIRST_BYTES = 1024 * 1024;
+/**
+ * From this many bytes on the store is asked whether it wants the body: a 412 comes before it is sent then. To ask costs a
+ * round trip, and what a segment of 16 MB is compressed to is sent in less, where it is not refused.
+ */
+const ASK_FIRST_BYTES = 8 * 1024 * 1024;
 /** What stores of S3's kin take for a region, as most of them have none. */
 const ANY_REGION = 'us-east-1';
 
