@@ -32,7 +32,7 @@ import { TracedArchive } from '../harness/traced-archive.ts';
 import { waitFor } from '../harness/wait.ts';
 
 /** Where the server looks for more to do after each file, until it learned to take 64 at once. */
-const BATCHES_SINCE = 15;
+const BATCHES_SINCE = 14;
 const BATCH = 64;
 /** SIGINT, SIGPIPE and SIGALRM as the kernel lists them. */
 const IGNORED = [2, 13, 14];
@@ -44,7 +44,7 @@ describe.concurrent('What the server does with archive_command', () => {
   situation('three tries a second apart, then none before something wakes it; the first file blocks all others', tries);
   situation('over 125, or dead by a signal: the archiver ends and comes back, and nothing is counted', archiverDies);
   situation('each .history first, then by name, one at a time; .backup and .partial as well', order);
-  situation('which file is next is decided after each push (13, 14), or for 64 at once (from 15 on)', batches);
+  situation('which file is next is decided after each push (13), or for 64 at once (from 14 on)', batches);
   situation('where and how the command runs, and with which environment', surroundings);
   situation('group access: the umask of the command is 0027', (version) => expectUmask(version, 'g', '0027'));
   situation('no group access: the umask of the command is 0077', (version) => expectUmask(version, '', '0077'));

@@ -170,6 +170,7 @@ async function crashAfterPush(version: Version, kill: string): Promise<void> {
   await waitFor('the push to be cut off from its server', () => !existsSync(armed));
   if (kill.includes('postmaster')) {
     await waitFor('all of the server to end', () => processesIn(server.dataDirectory).length === 0);
+    await server.exited;
     await server.start();
   }
   await untilOpen(server);

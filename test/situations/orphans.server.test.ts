@@ -1,5 +1,5 @@
 /** What becomes of a process that the archiver's command leaves behind, where the postmaster is PID 1 and adopts it. */
-import { describe, expect, onTestFinished } from 'vitest';
+import { describe, expect } from 'vitest';
 
 import { archiverPid, launcherAndProgramOf } from '../harness/archiver.ts';
 import { Host, makeSite } from '../harness/archiving.ts';
@@ -31,8 +31,7 @@ async function adoptsStranger(version: Version): Promise<void> {
 
 async function adoptsPush(version: Version): Promise<void> {
   const site = makeSite();
-  const hanging = await startNeverAccepting();
-  onTestFinished(() => hanging.close());
+  await using hanging = await startNeverAccepting();
   const archives = [{ url: 's3://bucket/wal', region: 'eu-central-1', endpoint: hanging.endpoint }];
   const credentials = { AWS_ACCESS_KEY_ID: 'nobody', AWS_SECRET_ACCESS_KEY: 'nothing' };
   const host = await Host.make(site, { archives, env: credentials });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { describe, expect, onTestFinished } from 'vitest';
+import { describe, expect } from 'vitest';
 
 import { processesIn } from '../harness/archiver.ts';
 import { Host, makeSite, objectKeys, objectPath } from '../harness/archiving.ts';
@@ -85,8 +85,7 @@ async function stopWithoutArchive(version: Version, mode: StopMode): Promise<voi
 
 async function stopWithHangingArchive(version: Version): Promise<void> {
   const site = makeSite();
-  const hanging = await startNeverAccepting();
-  onTestFinished(() => hanging.close());
+  await using hanging = await startNeverAccepting();
   const archives = [{ url: 's3://bucket/wal', region: 'eu-central-1', endpoint: hanging.endpoint }];
   const credentials = { AWS_ACCESS_KEY_ID: 'nobody', AWS_SECRET_ACCESS_KEY: 'nothing' };
   const host = await Host.make(site, { archives, env: credentials });

@@ -18,7 +18,7 @@ const LISTENER = `
   });
 `;
 
-export interface Unreachable {
+export interface Unreachable extends AsyncDisposable {
   readonly endpoint: string;
   close(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function startNeverAccepting(): Promise<Unreachable> {
   for (let count = 0; count < MOST_CONNECTIONS; count += 1) {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     fillers.push(socket);
-    if (await hangs(socket)) return { endpoint: `http://127.0.0.1:${port}`, close };
+    if (await hangs(socket)) return { endpoint: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close };
   }
   await close();
   throw new Error(`${MOST_CONNECTIONS} connections do not fill the backlog`);
