@@ -2,7 +2,7 @@ import { renameSync } from 'node:fs';
 
 import { fetchByAgent, isBrought, pushByAgent } from '../agent/client.ts';
 import { SILENCE_MS, type Answer } from '../agent/message.ts';
-import { codeOf, Failure, type Outcome } from '../exit.ts';
+import { Failure, type Outcome } from '../exit.ts';
 import type { Io } from './io.ts';
 
 /** What became of the attempt to have the agent do it: its outcome, or why we work alone. */
@@ -28,10 +28,9 @@ export async function handOverFetch(name: string, path: string, io: Io): Promise
     throw new Failure('unwritable', `nobody waits for ${path} any more: the process that asked for it is gone`);
   try {
     renameSync(`pg_wal/${answer.temporary}`, path);
-  } catch (error) {
-    // Swept, or dropped for somebody else who asked.
-    if (codeOf(error) === 'ENOENT') return 'declined';
-    throw new Failure('unwritable', `cannot write ${path}: ${codeOf(error) ?? String(error)}`, { cause: error });
+  } catch {
+    // Swept, dropped for somebody else who asked, or not to be written: whoever works alone says so as the settings want it.
+    return 'declined';
   }
   return 'done';
 }
