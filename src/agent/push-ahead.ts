@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,10 +8,11 @@ import { pushDeadline, pushFile, type Gates, type PushContext } from '../archive
 import { Failure } from '../exit.ts';
 import type { AgentSettings } from '../settings/schema.ts';
 import type { Deadline } from '../storage/deadline.ts';
-import { parseWalName, type WalName } from '../wal/name.ts';
+import type { WalName } from '../wal/name.ts';
 import { Gate, Place } from './gates.ts';
 import { isSameFile, type FileId } from './message.ts';
 import { identifyFile } from './requester.ts';
+import { Waiting } from './waiting.ts';
 
 /** How far ahead of the file that the server asked for. */
 const MAX_AHEAD = 32;
@@ -20,7 +20,6 @@ const MAX_AHEAD = 32;
 const BACKLOG = 16;
 /** What a byte of a file on its way takes up: its sealed copy, and the buffers it is made with. */
 const MEMORY_PER_BYTE = 1.5;
-const READY = '.ready';
 
 /** A file that is stored, or on its way, as it was when it was read. */
 interface Job {
@@ -50,12 +49,14 @@ export class PushAhead {
   readonly #queues = new Map<string, Place>();
   /** On each timeline, the file that was refused: nothing from there on is pushed ahead. */
   readonly #refused = new Map<number, string>();
+  readonly #waiting: Waiting;
   readonly #workers = new Gate(1);
   readonly #memory = new Gate(1);
 
   constructor(context: PushContext, dataDirectory: string) {
     this.#context = context;
     this.#dataDirectory = dataDirectory;
+    this.#waiting = new Waiting(dataDirectory);
     this.#limits = context.settings.agent;
   }
 
@@ -65,6 +66,7 @@ export class PushAhead {
     if (this.#refused.get(name.timeline) === name.name) this.#refused.delete(name.timeline);
     this.#goAhead(name).catch(() => {
       // What can't be pushed ahead is pushed when the server asks, and then its failure is told.
+      this.#waiting.forget();
     });
     return job.warnings;
   }
@@ -79,6 +81,7 @@ export class PushAhead {
     this.#jobs.clear();
     this.#queues.clear();
     this.#refused.clear();
+    this.#waiting.forget();
   }
 
   /** The job of a file that the server asks for, when it has succeeded. */
@@ -175,12 +178,12 @@ export class PushAhead {
 
   /** Begins with what waits behind a file that is archived. */
   async #goAhead(name: WalName): Promise<void> {
+    if (name.kind !== 'segment') return;
     for (const [known] of this.#jobs)
       if (known <= name.name && known.slice(0, 8) === name.name.slice(0, 8)) this.#jobs.delete(known);
-    const all = await this.#waiting();
-    this.#workers.width = this.#limits.workers ?? usualWorkers(all.length);
+    const behind = await this.#waiting.behind(name, MAX_AHEAD);
+    this.#workers.width = this.#limits.workers ?? usualWorkers(this.#waiting.count);
     const refused = this.#refused.get(name.timeline);
-    const behind = all.filter((one) => one.timeline === name.timeline && one.name > name.name).slice(0, MAX_AHEAD);
     for (const next of behind) {
       if (refused !== undefined && next.name >= refused) return;
       if (this.#jobs.has(next.name)) continue;
@@ -188,16 +191,6 @@ export class PushAhead {
       this.#memory.width = Math.max(1, Math.floor(this.#limits.memory / (Number(file.size) * MEMORY_PER_BYTE)));
       this.#begin(next, file);
     }
-  }
-
-  /** The segments that wait, in the server's order. */
-  async #waiting(): Promise<WalName[]> {
-    const names = await readdir(join(this.#dataDirectory, 'pg_wal', 'archive_status'));
-    return names
-      .filter((name) => name.endsWith(READY))
-      .sort()
-      .flatMap((name) => parseWalName(name.slice(0, -READY.length)) ?? [])
-      .filter(({ kind }) => kind === 'segment');
   }
 
   #refuse(name: WalName): void {

@@ -70,7 +70,15 @@ async function reading<T>(path: string, step: Promise<T>): Promise<T> {
     return await step;
   } catch (error) {
     const code = codeOf(error) ?? String(error);
-    if (code === 'ENOENT') throw new Failure('invalid', `there is no file ${path}`, { cause: error });
-    throw new Failure('unwritable', `cannot read ${path}: ${code}`, { cause: error });
+    if (code === 'ENOENT') {
+      throw new Failure('invalid', `there is no file ${path}`, {
+        hint: 'pg_wal/... counts from the data directory: run it there. If the server asked for it, somebody has removed it.',
+        cause: error,
+      });
+    }
+    throw new Failure('unwritable', `cannot read ${path}: ${code}`, {
+      hint: 'It must be readable for the user that PostgreSQL runs as. If it is, look at the disk: this may be the only copy.',
+      cause: error,
+    });
   }
 }

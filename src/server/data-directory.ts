@@ -69,7 +69,8 @@ export async function readHistories(dataDirectory: string): Promise<{ name: stri
 async function historyNames(directory: string): Promise<string[]> {
   try {
     const names = await readdir(directory);
-    return names.filter((name) => parseWalName(name)?.kind === 'history').sort();
+    // Thousands of segments may lie there.
+    return names.filter((name) => name.endsWith('.history') && parseWalName(name)?.kind === 'history').sort();
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
     throw new Failure('unwritable', `cannot read ${directory}: ${codeOf(error) ?? String(error)}`, { cause: error });

@@ -146,11 +146,12 @@ async function writing(path: string, act: () => Promise<void> | void): Promise<v
   }
 }
 
+const GOES_ON = 'A standby goes on by itself, a recovery where it was when it is started again.';
 const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: 'The disk is full: make room and start recovery again.',
-  EDQUOT: 'The quota is used up: raise it and start recovery again.',
+  ENOSPC: `The disk is full: make room. ${GOES_ON}`,
+  EDQUOT: `The quota is used up: raise it. ${GOES_ON}`,
   EACCES: 'The directory does not admit this user: run as the owner of the data directory.',
-  EROFS: 'The file system is mounted read-only: mount it for writing and start recovery again.',
+  EROFS: `The file system is mounted read-only: mount it for writing. ${GOES_ON}`,
   EISDIR: 'PATH is a directory: name the file to write, in a directory that exists.',
   ENOTDIR: 'A part of the path is a file: PATH is the last argument, relative to the data directory.',
   ENOENT: 'The directory does not exist: PATH is the last argument, relative to the data directory.',

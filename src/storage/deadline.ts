@@ -160,9 +160,12 @@ export class Deadline {
       now >= this.#endsAt
         ? `was not done within ${seconds(this.#endsAt - this.#startedAt)}`
         : `received nothing for ${seconds(this.#idleMs)}`;
-    return new StorageError('unreachable', `${this.#what} ${fact}`, { retryable: false });
+    return new StorageError('unreachable', `${this.#what} ${fact}`, { retryable: false, hint: OUT_OF_TIME });
   }
 }
+
+const OUT_OF_TIME =
+  'Look at the network, a proxy, and the load of the archive. Where it is only slow, a longer deadline in the settings helps.';
 
 /** Milliseconds as messages show them. */
 export function seconds(ms: number): string {

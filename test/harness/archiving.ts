@@ -73,6 +73,15 @@ export function makeSite(archiveCount = 1): Site {
   };
 }
 
+/** Makes a signing key, both halves, in a directory. */
+export function signingKeyIn(directory: string): { readonly file: string; readonly publicFile: string } {
+  const { privatePem, publicPem } = generateSigningKey();
+  const [file, publicFile] = [join(directory, 'signing.pem'), join(directory, 'signing.pub.pem')];
+  writeAsServer(file, privatePem);
+  writeAsServer(publicFile, publicPem);
+  return { file, publicFile };
+}
+
 /** Makes a directory that belongs to the server's user. */
 export function makeDirectory(path: string): string {
   mkdirSync(path, { mode: 0o700 });

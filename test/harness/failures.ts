@@ -106,8 +106,7 @@ export class Breakable {
     return {
       says,
       begin: () => {
-        this.bring(name);
-        damage(this.#pathOf(name));
+        this.bring(name, damage);
       },
       mend: () => {
         this.bring(name);
@@ -133,11 +132,12 @@ export class Breakable {
     rmSync(this.#pathOf(name), { force: true });
   }
 
-  /** Puts an object into the archive, as the past has stored it. */
-  bring(name: string): void {
+  /** Puts an object into the archive in one step: as the past has stored it, or changed before. */
+  bring(name: string, change: (path: string) => void = () => undefined): void {
     const path = this.#pathOf(name);
     const beside = join(this.archive.path, 'tmp', name);
     copyAsServer(join(this.#past.site.archives[0], this.#keyOf(name)), beside);
+    change(beside);
     renameSync(beside, path);
   }
 

@@ -18,7 +18,7 @@ export interface Past {
   readonly dataDirectory: string;
   /** A base backup without WAL, from before all that the ledger holds. */
   readonly backup: string;
-  /** Full segments from that backup on, in order: all are archived. */
+  /** Full segments from that backup on, in order: all are archived, and still in pg_wal. */
   readonly segments: readonly string[];
   /** What the ledger holds. */
   readonly held: Summary;
@@ -46,7 +46,8 @@ export async function pastOf(version: Version): Promise<Past> {
 async function makePast(version: Version): Promise<Past> {
   const site = makeSite();
   const host = await Host.make(site);
-  const server = await startPostgres({ version, walSegmentSizeMb: 1, settings: host.archiving, env: host.env });
+  const settings = { ...host.archiving, wal_keep_size: '64MB' };
+  const server = await startPostgres({ version, walSegmentSizeMb: 1, settings, env: host.env });
   await createLedger(server);
   const backup = await takeBackup(server);
   const segments = await fillSegments(server, SEGMENTS);

@@ -109,7 +109,11 @@ function troubles(setting: Setting): PushTrouble[] {
   const again = (): void => {
     pushAgain(server, segment);
   };
-  const unreadable = withMode(inPgWal, 0o000, new RegExp(`wal-push: cannot read ${IN_PG_WAL}${segment}: EACCES`));
+  const unreadable = withMode(
+    inPgWal,
+    0o000,
+    new RegExp(`wal-push: cannot read ${IN_PG_WAL}${segment}: EACCES\n.*readable for the user`),
+  );
   return [
     { kind: 'bug', ...breakable.programGone() },
     { kind: 'usage', ...breakable.misspelt() },

@@ -110,8 +110,14 @@ async function start(version: Version, interval: string, env: Readonly<Record<st
   const [, gap = '', , invalid = '', withoutKey = '', unwritable = ''] = past.segments;
   for (const name of past.segments.slice(1)) breakable.withhold(name);
   const server = new PostgresServer(snapshot({ dataDirectory: past.backup }));
-  const troubles = fetchTroubles(past, breakable, server.dataDirectory, { gap, invalid, withoutKey, unwritable });
   const traced = new TracedRestore(breakable.fetchCommand);
+  // The one that is under way, and one more.
+  const settled = async (): Promise<void> => {
+    const asked = traced.requests().length;
+    await waitFor('two more answers', () => traced.requests().length > asked + 1);
+  };
+  const on = { gap, invalid, withoutKey, unwritable };
+  const troubles = fetchTroubles(past, breakable, server.dataDirectory, on, settled);
   const settings = { restore_command: traced.command, wal_retrieve_retry_interval: interval };
   const options = { signal: 'standby', settings, env: breakable.host.env } as const;
   await server.start(options);

@@ -22,8 +22,15 @@ export interface Befallen {
 /**
  * Everything that a fetch can end with, and how it comes about. Each that concerns an object brings it into the archive,
  * if it was not there, and mends it.
+ * @param settled until no fetch is under way that has read other settings
  */
-export function fetchTroubles(past: Past, breakable: Breakable, dataDirectory: string, on: Befallen): FetchTrouble[] {
+export function fetchTroubles(
+  past: Past,
+  breakable: Breakable,
+  dataDirectory: string,
+  on: Befallen,
+  settled: () => Promise<void> = () => Promise.resolve(),
+): FetchTrouble[] {
   const { site } = past;
   const gap = breakable.objectGone(on.gap, new RegExp(`wal-fetch: ${on.gap} is in no archive, but archive file:`));
   const later = past.segments[past.segments.indexOf(on.gap) + 1] ?? '';
@@ -59,8 +66,9 @@ export function fetchTroubles(past: Past, breakable: Breakable, dataDirectory: s
     {
       kind: 'no-key',
       ...keyless,
-      begin: () => {
+      begin: async () => {
         keyless.begin();
+        await settled();
         breakable.bring(on.withoutKey);
       },
     },

@@ -2,8 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 
-import { generateSigningKey } from '../../src/seal/keys.ts';
-import { contents, damage, objectKeys, objectPath, type Table } from '../harness/archiving.ts';
+import { contents, damage, objectKeys, objectPath, signingKeyIn, type Table } from '../harness/archiving.ts';
 import { archiverStatistics, fillSegments, untilAllArchived, untilLogged } from '../harness/ledger.ts';
 import { archiveOf, pastOf, startLife, type Life } from '../harness/past.ts';
 import { makeScratch } from '../harness/scratch.ts';
@@ -81,8 +80,8 @@ describe('files that are not what they should be, and the ways out', () => {
     const { server } = life;
     const [unsigned = ''] = await fillSegments(server, 1);
     await untilAllArchived(server);
-    const first = signingKey();
-    const second = signingKey();
+    const first = signingKeyIn(makeScratch('key', serverUser()));
+    const second = signingKeyIn(makeScratch('key', serverUser()));
     const archives = [{ url: archive }];
     const signing = (key: { readonly file: string }, trusted: readonly string[]): { signing: Table } => ({
       signing: { key_file: key.file, trusted },
@@ -160,13 +159,4 @@ async function expectArchivedAs(life: Life, segment: string): Promise<void> {
 
 function walPath({ server }: Life, name: string): string {
   return join(server.dataDirectory, 'pg_wal', name);
-}
-
-function signingKey(): { readonly file: string; readonly publicFile: string } {
-  const directory = makeScratch('key', serverUser());
-  const { privatePem, publicPem } = generateSigningKey();
-  const [file, publicFile] = [join(directory, 'signing.pem'), join(directory, 'signing.pub.pem')];
-  writeAsServer(file, privatePem);
-  writeAsServer(publicFile, publicPem);
-  return { file, publicFile };
 }

@@ -28,6 +28,7 @@ describe('a deadline', () => {
       kind: 'unreachable',
       retryable: false,
       message: 'push of 000000010000000000000001 was not done within 60 s',
+      hint: expect.stringContaining('a longer deadline') as unknown,
     });
     expect(deadline.signal.reason).toBe(error);
     expect(deadline.remainingMs()).toBe(0);
