@@ -7,6 +7,7 @@ import { summary, untilOpen, untilStopped } from '../harness/ledger.ts';
 import { needStore } from '../harness/need.ts';
 import { startRelay, type Relay } from '../harness/net/relay.ts';
 import { preferMemory } from '../harness/scratch.ts';
+import { times } from '../harness/standbys.ts';
 import { makeCloudArchive } from '../harness/stores/archives.ts';
 import { isRunning, waitFor } from '../harness/wait.ts';
 import { makePast, objectOf, recover, untilAgent, untilNothingLeft, type Past } from './recovering.ts';
@@ -75,6 +76,31 @@ describe.skipIf(needStore('minio'))('at a store', () => {
       expect(await summary(server)).toEqual(cloudPast.holds);
     } finally {
       released.resolve(undefined);
+      await server.remove();
+    }
+  });
+
+  test('a standby whose archive is silent is told so at once from the second time on', async () => {
+    const { table, env } = await makeCloudArchive('s3');
+    const cloudPast = await makePast({ segments: 12, to: { archives: [table], env } });
+    await using relay = await startRelay({ target: String(table['endpoint']) });
+    const silent = cloudPast.segments.slice(6);
+    relay.misbehave(
+      { do: 'silence' },
+      { when: ({ path }) => silent.some((name) => path.includes(name)), times: Infinity },
+    );
+    const host = { archives: [{ ...table, endpoint: relay.endpoint }], env, fetch: { standby_deadline: '1s' } };
+    const settings = { wal_retrieve_retry_interval: '100ms' };
+    const { server } = await recover(cloudPast, { signal: 'standby', host, settings });
+    const SILENT = /wal-fetch: .*received nothing/;
+    try {
+      await waitFor('the first failure', () => times(server, SILENT) > 0);
+      const asked = downloads(relay).length;
+      const told = times(server, SILENT);
+      await waitFor('it to ask in vain', () => times(server, SILENT) >= told + 4);
+      expect(downloads(relay)).toHaveLength(asked);
+      expect(server.pid).toBeDefined();
+    } finally {
       await server.remove();
     }
   });
