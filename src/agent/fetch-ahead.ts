@@ -208,7 +208,7 @@ export class FetchAhead {
       ask,
       drop: () => {
         dropped.abort();
-        landing.discard();
+        landing.abandon();
         ask();
       },
     };
@@ -239,7 +239,7 @@ export class FetchAhead {
       throw error;
     } finally {
       deadline.close();
-      if (isDropped()) landing.discard();
+      if (isDropped()) landing.abandon();
     }
   }
 

@@ -19,6 +19,7 @@ export class LandingFile {
   readonly #writeSome: WriteSome;
   #file: WrittenFile | undefined;
   #isThere = false;
+  #isAbandoned = false;
 
   /**
    * Touches nothing yet: a file that turns out to be absent leaves no trace. Errors: Failure `usage`.
@@ -39,6 +40,7 @@ export class LandingFile {
 
   /** Makes ready for the first byte; what was written before is forgotten, when the last of it has settled. */
   async restart(): Promise<void> {
+    if (this.#isAbandoned) throw new Failure('unwritable', `${this.#path} is not wanted any more`);
     await writing(this.#path, async () => {
       if (this.#file !== undefined) {
         await this.#file.empty();
@@ -92,6 +94,12 @@ export class LandingFile {
     this.#file = undefined;
     if (this.#isThere) removeIfThere(this.#path);
     this.#isThere = false;
+  }
+
+  /** Discards it for good: what was cut off by a deadline, and still runs, can't begin it again. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.discard();
   }
 }
 

@@ -28,6 +28,15 @@ function place(): string {
 
 const always = (): boolean => true;
 
+test('what is abandoned is not begun again by work that was cut off and still runs', async () => {
+  const directory = place();
+  const landing = new LandingFile(join(directory, 'RECOVERYXLOG'));
+  await landing.restart();
+  landing.abandon();
+  await expect(landing.restart()).rejects.toMatchObject({ kind: 'unwritable' });
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 test('nothing is written before the first byte, and nothing is left of what is discarded', async () => {
   const directory = place();
   const landing = new LandingFile(join(directory, 'RECOVERYXLOG'));
