@@ -110,6 +110,8 @@ export class FetchAhead {
   close(): void {
     this.forget();
     this.#asked?.drop();
+    // What was about to be begun ahead of it is not.
+    this.#asked = undefined;
   }
 
   /** Has the server wait for a job. One that was begun ahead of its time gets a second attempt. */

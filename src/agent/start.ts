@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 
 import type { Settings } from '../settings/schema.ts';
 import { hasRoomForAgent } from './cgroup.ts';
@@ -8,20 +8,6 @@ import { identifyDirectory, makeSocketDirectory, socketPath } from './where.ts';
 /** What the runtime and the program take up, beside the files on their way. Bytes. */
 const OWN_MEMORY = 100 * 1024 * 1024;
 const ADOPTING_POSTMASTER = '1';
-const READY = '.ready';
-/** With fewer files waiting, the next push is as good alone. */
-const WORTH_WHILE = 2;
-
-/** Whether so many files wait for wal-push that an agent is worth its start. Looks in the current directory. */
-export function muchIsWaiting(): boolean {
-  let waiting = 0;
-  for (const name of readdirSync('pg_wal/archive_status')) {
-    if (name.endsWith(READY)) waiting += 1;
-    // The file that was archived just now is among them still.
-    if (waiting > WORTH_WHILE) return true;
-  }
-  return false;
-}
 
 /**
  * Starts an agent for the data directory that is the current one, where it can do no harm: not below a postmaster that

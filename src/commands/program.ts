@@ -33,7 +33,7 @@ async function pushForServer(path: string, io: Io): Promise<Outcome> {
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
-  if (handed === 'no agent') await begin(await options.settings, environment);
+  if (handed === 'no agent') await begin(await options.settings, environment, muchIsWaiting);
   return outcome;
 }
 
@@ -58,14 +58,24 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
  * Starts an agent, if it is worth while. The work is done, whatever becomes of this.
  * @param environment as it was before the client of a store added its own
  */
-async function begin(settings: Settings, environment: NodeJS.ProcessEnv, isWorthWhile?: () => boolean): Promise<void> {
+async function begin(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  isWorthWhile: () => boolean | Promise<boolean>,
+): Promise<void> {
   if (!settings.agent.enabled) return;
   try {
-    const { muchIsWaiting, startAgent } = await import('../agent/start.ts');
-    if ((isWorthWhile ?? muchIsWaiting)()) startAgent(settings, environment);
+    if (!(await isWorthWhile())) return;
+    const { startAgent } = await import('../agent/start.ts');
+    startAgent(settings, environment);
   } catch {
     // Without an agent the next one works alone, too.
   }
+}
+
+async function muchIsWaiting(): Promise<boolean> {
+  const worth = await import('../agent/worth.ts');
+  return worth.muchIsWaiting();
 }
 
 /** The settings file is opened on another thread while this one loads the rest of the command. */
