@@ -75,6 +75,7 @@ export class FetchAhead {
   readonly #gate: Gate;
   /** What the server asks for, or asked for last. It asks for one at a time: whoever asked before is gone. */
   #asked: Job | undefined;
+  #askedName: SegmentName | undefined;
   /** The last one that was handed over: the server asks for it again where recovery ends. */
   #last: { readonly name: string; readonly kept: Kept } | undefined;
   #depth = 1;
@@ -89,9 +90,12 @@ export class FetchAhead {
   async fetch(name: SegmentName): Promise<Fetched> {
     this.#asked?.drop();
     const known = this.#jobs.get(name.name);
-    this.#depth = known === undefined ? 1 : Math.min(2 * this.#depth, this.#maxDepth());
-    if (known === undefined) this.forget();
-    else this.#jobs.delete(name.name);
+    // The next one may be asked for before it was begun.
+    const isExpected = known !== undefined || this.#follows(name);
+    this.#depth = isExpected ? Math.min(2 * this.#depth, this.#maxDepth()) : 1;
+    if (!isExpected) this.forget();
+    this.#jobs.delete(name.name);
+    this.#askedName = name;
     const job = known ?? this.#begin(name, { before: this.#last?.name === name.name ? this.#last.kept : undefined });
     const fetched = await this.#wait(name, job, known !== undefined);
     if (fetched.is === 'landed') return fetched;
@@ -131,6 +135,13 @@ export class FetchAhead {
     job.drop();
     // What went wrong ahead of its time must not fail the server: it may be over.
     return isAhead ? this.#wait(name, this.#begin(name, { waitedMs: performance.now() - askedAt }), false) : fetched;
+  }
+
+  /** Whether a segment lies behind the one that was asked for last, on whichever timeline. */
+  #follows({ name }: SegmentName): boolean {
+    const { segmentSize } = this.#context.cluster;
+    if (segmentSize === undefined || this.#askedName === undefined) return false;
+    return nextSegment(this.#askedName, segmentSize, [])?.name.slice(8) === name.slice(8);
   }
 
   #maxDepth(): number {
