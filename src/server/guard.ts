@@ -62,6 +62,12 @@ function isAlive(process: ProcessId): boolean {
   return stat !== undefined && !hasEnded(stat) && stat.startTicks === process.startTicks;
 }
 
+/** Whether the process has ended, and its parent has not looked yet: an adopting PID 1 may never look. */
+export function isZombie(pid: number): boolean {
+  const stat = readStat(pid);
+  return stat !== undefined && hasEnded(stat);
+}
+
 /** A zombie has ended: only its parent has not looked yet. */
 function hasEnded(stat: ProcessStat): boolean {
   return stat.state === 'Z' || stat.state === 'X';

@@ -2,6 +2,7 @@ import { openSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { codeOf, Failure } from '../exit.ts';
+import { isZombie } from './guard.ts';
 import { WrittenFile, writeSome, type WriteSome } from './written-file.ts';
 
 /** The server sweeps pg_wal/xlogtemp.* when it starts after a crash, and no other stray file. */
@@ -138,7 +139,7 @@ function removeIfThere(path: string): void {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     return codeOf(error) === 'EPERM';
   }

@@ -38,7 +38,9 @@ export class Breakable {
   /** With an archive that holds what the past has archived. `env` is for the server, and so for the commands. */
   static async make(past: Past, env: Readonly<Record<string, string>> = {}): Promise<Breakable> {
     const archive = archiveOf(past);
-    const host = await Host.make(past.site, { archives: [{ url: archive }], env });
+    // Each command alone: an agent would have met a trouble before it was made, or after it was mended.
+    const agent = { enabled: false };
+    const host = await Host.make(past.site, { archives: [{ url: archive }], env, agent });
     return new Breakable(past, host, archive, await programs());
   }
 

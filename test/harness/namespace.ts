@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 
+import { CHECKOUT } from './dist.ts';
 import { isMissing } from './need.ts';
 import { makeScratch } from './scratch.ts';
 import { serverUser } from './server-user.ts';
@@ -46,7 +47,9 @@ export function readOnlyRoot(): string {
 function overTmp(options: string): string {
   const scratch = scratchParent();
   const parent = dirname(scratch);
+  // The servers are run from the checkout, which may lie there, too.
+  const kept = [scratch, CHECKOUT].filter((path) => path.startsWith(`${parent}/`));
   return `mount --bind ${parent} ${parent}
-mount --bind ${scratch} ${scratch}
+${kept.map((path) => `mount --bind ${path} ${path}`).join('\n')}
 mount -o remount,bind,${options} ${parent}`;
 }

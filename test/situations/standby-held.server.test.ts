@@ -21,6 +21,9 @@ import { waitFor } from '../harness/wait.ts';
 
 preferMemory();
 
+/** What an agent has fetched ahead by then, the standby would have. */
+const ALONE = { agent: { enabled: false } };
+
 describe('Standbys: one that is behind on purpose, and lives from the archive alone', () => {
   situation('it is promoted with everything that the archive has', async (version) => {
     await using made = await startPrimary(version);
@@ -36,7 +39,7 @@ describe('Standbys: one that is behind on purpose, and lives from the archive al
   situation(
     'promoted over an outage while it is delayed, it opens with less: `promote` is gone before it asks',
     async (version) => {
-      await using made = await startPrimary(version);
+      await using made = await startPrimary(version, ALONE);
       await using standby = await startDelayed(made);
       await expectShort(made, standby);
     },
@@ -45,7 +48,7 @@ describe('Standbys: one that is behind on purpose, and lives from the archive al
   situation(
     'promoted over an outage while it is paused, it opens with less: `promote` is gone before it asks',
     async (version) => {
-      await using made = await startPrimary(version);
+      await using made = await startPrimary(version, ALONE);
       await using standby = await startPaused(made);
       await expectShort(made, standby);
     },
