@@ -16,6 +16,9 @@ export interface Trouble {
   readonly mend: () => unknown;
 }
 
+/** An agent would have met a trouble before it was made, or after it was mended. */
+const ALONE = { enabled: false };
+
 /** Launchers, settings and an archive that can be broken and mended while a server uses them. */
 export class Breakable {
   readonly host: Host;
@@ -38,9 +41,7 @@ export class Breakable {
   /** With an archive that holds what the past has archived. `env` is for the server, and so for the commands. */
   static async make(past: Past, env: Readonly<Record<string, string>> = {}): Promise<Breakable> {
     const archive = archiveOf(past);
-    // Each command alone: an agent would have met a trouble before it was made, or after it was mended.
-    const agent = { enabled: false };
-    const host = await Host.make(past.site, { archives: [{ url: archive }], env, agent });
+    const host = await Host.make(past.site, { archives: [{ url: archive }], env, agent: ALONE });
     return new Breakable(past, host, archive, await programs());
   }
 
@@ -67,7 +68,7 @@ export class Breakable {
 
   /** Other settings for a while. */
   configured(options: HostOptions, says: RegExp): Trouble {
-    const usual: HostOptions = { archives: [{ url: this.archive.path }] };
+    const usual: HostOptions = { archives: [{ url: this.archive.path }], agent: ALONE };
     return {
       says,
       begin: () => {
