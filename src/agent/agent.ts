@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { openArchives, type Archive } from '../archive/archives.ts';
 import { loadOpenKeys, loadPushKeys } from '../archive/keyring.ts';
+import { pushLimitMs } from '../archive/push.ts';
 import { Failure, type FailureKind } from '../exit.ts';
 import { openCluster, type Cluster } from '../server/cluster.ts';
 import { readHistories } from '../server/data-directory.ts';
@@ -11,6 +12,8 @@ import { postmasterIsStopping } from '../server/postmaster.ts';
 import { failureColumn } from '../server/signals.ts';
 import { pushArchives } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
+import { Deadline } from '../storage/deadline.ts';
+import { StorageError } from '../storage/errors.ts';
 import { parseWalName } from '../wal/name.ts';
 import { withBandwidth } from './bandwidth.ts';
 import { Bond } from './bond.ts';
@@ -22,6 +25,8 @@ import { AgentServer } from './server.ts';
 
 const IDLE_MS = 60_000;
 const LOOK_MS = 500;
+/** Beyond the deadlines of the work itself. */
+const GRACE_MS = 5_000;
 /** How long a standby is told at once that an archive which could not be reached is away. */
 const AWAY_MS = 30_000;
 /** As with wal-push: a fast stop waits for about six attempts. */
@@ -113,12 +118,26 @@ export class Agent {
 
   async #handle(request: Request): Promise<Answer> {
     this.#underWay += 1;
+    const limit = new Deadline(this.#limitMs(request));
     try {
-      return await this.#take(request);
+      return await limit.race(this.#take(request));
+    } catch (error) {
+      // Something hangs that has no deadline of its own.
+      if (error instanceof StorageError) return yours(error.message);
+      throw error;
     } finally {
+      limit.close();
       this.#underWay -= 1;
       this.#lastAsked = performance.now();
     }
+  }
+
+  /** Whoever asked waits for as long as he is told that somebody works for him: that ends, whatever hangs. */
+  #limitMs({ push }: Request): number {
+    const { settings } = this.#options;
+    // A push that was begun ahead of its time gets a second attempt.
+    const ms = push === undefined ? settings.fetch.deadlineMs : 2 * pushLimitMs(settings, Number(push.file.size));
+    return ms + GRACE_MS;
   }
 
   async #take(request: Request): Promise<Answer> {

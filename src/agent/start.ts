@@ -15,7 +15,7 @@ const ADOPTING_POSTMASTER = '1';
  * whole. It goes on when we have ended. Errors: those of the system.
  * @param environment as the server gave it: the next command that has it is whom the agent works for
  */
-export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): void {
+export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv, warn: (line: string) => void): void {
   const [postmaster = ADOPTING_POSTMASTER] = readFileSync('postmaster.pid', 'latin1').split('\n');
   if (postmaster === ADOPTING_POSTMASTER) return;
   if (!hasRoomForAgent(settings.agent.memory + OWN_MEMORY)) return;
@@ -34,7 +34,12 @@ export function startAgent(settings: Settings, environment: NodeJS.ProcessEnv): 
       env: lasting(environment),
       detached: true,
       stdio: [...stdio],
-    }).unref();
+    })
+      // Where no process can be made any more (EAGAIN). Nobody listening, it would be a bug, of a file that is stored.
+      .on('error', (error) => {
+        warn(`no agent was started: ${error.message}`);
+      })
+      .unref();
   } finally {
     closeSync(log);
   }

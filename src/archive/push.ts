@@ -46,10 +46,14 @@ const MIB = 1024 * 1024;
 /** Up to this size the plain deadline holds; above it each further MiB brings a second. */
 const PLAIN_DEADLINE_BYTES = 64 * MIB;
 
+/** How long the push of a file of so many bytes may take. Milliseconds. */
+export function pushLimitMs(settings: Settings, bytes: number): number {
+  return settings.deadlineMs + Math.ceil(Math.max(0, bytes - PLAIN_DEADLINE_BYTES) / MIB) * 1_000;
+}
+
 /** The whole push of a file ends within this. */
 export function pushDeadline(settings: Settings, file: WalFile): Deadline {
-  const extraMs = Math.ceil(Math.max(0, file.length - PLAIN_DEADLINE_BYTES) / MIB) * 1_000;
-  return new Deadline(settings.deadlineMs + extraMs, { what: `push of ${file.name.name}` });
+  return new Deadline(pushLimitMs(settings, file.length), { what: `push of ${file.name.name}` });
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Outcome } from '../exit.ts';
+import { codeOf, type Outcome } from '../exit.ts';
 import type { Settings } from '../settings/schema.ts';
 import type { HandedOver } from './hand-over.ts';
 import type { Io } from './io.ts';
@@ -33,7 +33,7 @@ async function pushForServer(path: string, io: Io): Promise<Outcome> {
   const options = await beginSettings();
   const { push } = await import('./push.ts');
   const outcome = await push(path, options, io);
-  if (handed === 'no agent') await begin(await options.settings, environment, muchIsWaiting);
+  if (handed === 'no agent') await begin(await options.settings, environment, muchIsWaiting, io);
   return outcome;
 }
 
@@ -50,7 +50,7 @@ async function fetchForServer(name: string, path: string, io: Io): Promise<Outco
   const options = await beginSettings();
   const { fetch } = await import('./fetch.ts');
   const outcome = await fetch(name, path, options, io);
-  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, environment, () => true);
+  if (handed === 'no agent' && outcome === 'done') await begin(await options.settings, environment, () => true, io);
   return outcome;
 }
 
@@ -62,14 +62,19 @@ async function begin(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
   isWorthWhile: () => boolean | Promise<boolean>,
+  io: Io,
 ): Promise<void> {
   if (!settings.agent.enabled) return;
+  const warn = (line: string): void => {
+    io.warn(line);
+  };
   try {
     if (!(await isWorthWhile())) return;
     const { startAgent } = await import('../agent/start.ts');
-    startAgent(settings, environment);
-  } catch {
-    // Without an agent the next one works alone, too.
+    startAgent(settings, environment, warn);
+  } catch (error) {
+    // Not in a data directory, or of a server that is gone: there is nobody to work ahead for.
+    if (codeOf(error) !== 'ENOENT') warn(`no agent was started: ${String(error)}`);
   }
 }
 
