@@ -64,6 +64,7 @@ export class Agent {
   #underWay = 0;
   #lastAsked = performance.now();
   #endsBecause: string | undefined;
+  readonly #ending = Promise.withResolvers<undefined>();
   #discard: () => void = () => undefined;
 
   private constructor(options: AgentOptions, cluster: Cluster, archives: readonly Archive[]) {
@@ -94,10 +95,11 @@ export class Agent {
     if (!(await this.#server.listen())) return 'there is an agent already';
     removeLeftovers(join(this.#options.dataDirectory, 'pg_wal'));
     while (this.#endsBecause === undefined) {
-      await wait(LOOK_MS);
+      await Promise.race([wait(LOOK_MS), this.#ending.promise]);
       this.#endsBecause ??= isToEnd() ? 'told to end' : this.#reasonToEnd();
       if (postmasterIsStopping(this.#options.dataDirectory)) (await this.#pushAhead)?.hurry(STOPPING_DEADLINE_MS);
     }
+    await this.#server.settled(LOOK_MS);
     return this.#endsBecause;
   }
 
@@ -132,6 +134,13 @@ export class Agent {
     }
   }
 
+  /** It ends soon, and at once for whoever asks next: that one need not be turned away first. */
+  #end(reason: string): void {
+    this.#endsBecause ??= reason;
+    this.#server.leave();
+    this.#ending.resolve(undefined);
+  }
+
   /** Whoever asked waits for as long as he is told that somebody works for him: that ends, whatever hangs. */
   #limitMs({ push }: Request): number {
     const { settings } = this.#options;
@@ -144,7 +153,7 @@ export class Agent {
     const different = difference(this.#options.self, request, this.#options.isService) ?? this.#outdated();
     if (different !== undefined) {
       // The server's own have changed. The data directory has not: that one is another server's.
-      if (different !== 'data directory') this.#endsBecause ??= `another ${different} is asked for`;
+      if (different !== 'data directory') this.#end(`another ${different} is asked for`);
       return yours(different);
     }
     if (!this.#bond.holds() && !(await this.#rebind())) return yours('the server is gone');
@@ -155,11 +164,11 @@ export class Agent {
   /** Whether there is another server now, which a service works for as well. */
   async #rebind(): Promise<boolean> {
     if (!this.#options.isService) {
-      this.#endsBecause ??= 'the server is gone';
+      this.#end('the server is gone');
       return false;
     }
     if (!(await this.#isSameCluster())) {
-      this.#endsBecause ??= 'there is another cluster';
+      this.#end('there is another cluster');
       return false;
     }
     this.#bond.renew();
@@ -186,7 +195,7 @@ export class Agent {
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       if (!OUTDATED.has(error.kind)) return this.#failed(error);
-      this.#endsBecause ??= error.message;
+      this.#end(error.message);
       return yours(error.message);
     }
   }

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import { Failure } from '../exit.ts';
 import { AT_WORK, parseRequest, REQUEST_MAX_BYTES, SIGN_OF_LIFE_MS, type Answer, type Request } from './message.ts';
@@ -54,9 +56,20 @@ export class AgentServer {
     return this.#inode !== undefined && inodeOf(this.#path) === this.#inode;
   }
 
+  /** Takes no more requests: who asks next finds no agent, and may start another one. What is under way goes on. */
+  leave(): void {
+    if (this.isReached()) rmSync(this.#path, { force: true });
+  }
+
+  /** Until everybody has his answer, or so many milliseconds have passed. */
+  async settled(ms: number): Promise<void> {
+    const closed = [...this.#open].map((socket) => once(socket, 'close'));
+    await Promise.race([Promise.all(closed), wait(ms)]);
+  }
+
   /** Cuts all connections, and removes the socket. */
   close(): void {
-    if (this.isReached()) rmSync(this.#path, { force: true });
+    this.leave();
     this.#server.close();
     for (const socket of this.#open) socket.destroy();
   }
