@@ -5,7 +5,9 @@
  * - a crash between the command's 0 and the note of it; a command that outlives its archiver; SIGQUIT in mid-push:
  *   crashes.server.test.ts
  * - archive_mode = always, and what a standby marks: standby-always.server.test.ts
- * - zero-filled leftovers, copies with one identity, another segment size: the tests of refusals
+ * - zero-filled leftovers: refused-files.server.test.ts; copies with one identity: refusals.server.test.ts; another
+ *   segment size: resetwal.server.test.ts
+ * - what a postmaster that is PID 1 makes of orphans: orphans.server.test.ts
  * - how long a stop takes: stopping.server.test.ts
  */
 import { existsSync, readFileSync } from 'node:fs';
