@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+import { codeOf } from '../exit.ts';
+
 const ROOT = '/sys/fs/cgroup';
 /** Of what the agent may take up, so much must be free below the limit that it shares with the database. */
 const TIMES_FREE = 4;
+const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
 
 /** How the two versions of control groups name the same things. */
 interface Names {
@@ -40,8 +43,19 @@ export function hasRoomForAgent(bytes: number, own = readFileSync('/proc/self/cg
     .every(Boolean);
 }
 
-/** Looks at the group and at all above it, as each may have a limit. In a container the outer ones are not to be seen. */
+/**
+ * Looks at the group and at all above it, as each may have a limit. In a container the outer ones are not to be seen. A
+ * limit that is there and can't be read may be a tight one.
+ */
 function hasRoom(group: string, root: string, names: Names, bytes: number): boolean {
+  try {
+    return isRoomy(group, root, names, bytes);
+  } catch {
+    return false;
+  }
+}
+
+function isRoomy(group: string, root: string, names: Names, bytes: number): boolean {
   for (let at = group; at.startsWith(root); at = dirname(at)) {
     if (read(at, 'memory.oom.group')?.trim() === '1') return false;
     const limit = Number(read(at, names.limit) ?? Number.NaN);
@@ -54,10 +68,12 @@ function hasRoom(group: string, root: string, names: Names, bytes: number): bool
   return true;
 }
 
+/** Undefined where there is no such file. Errors: those of the system. */
 function read(group: string, name: string): string | undefined {
   try {
     return readFileSync(join(group, name), 'latin1');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (ABSENT.has(codeOf(error) ?? '')) return undefined;
+    throw error;
   }
 }

@@ -54,6 +54,11 @@ describe('version 2', () => {
     expect(hasRoom(IN, tree)).toBe(false);
   });
 
+  test('a limit that is there and can not be read may be a tight one', () => {
+    // A directory stands for all that lets nobody read it: root reads everything else.
+    expect(hasRoom(IN, { [`${GROUP}/memory.max`]: {} })).toBe(false);
+  });
+
   test('a group that is killed as a whole is none to be in, on whatever level', () => {
     expect(hasRoom(IN, { [GROUP]: { 'memory.oom.group': 1, 'memory.max': 'max' } })).toBe(false);
     expect(hasRoom(IN, { 'system.slice': { 'memory.oom.group': 1 }, [GROUP]: {} })).toBe(false);

@@ -18,14 +18,22 @@ export interface Place extends AsyncDisposable {
 export interface PlaceOptions extends HostOptions {
   readonly version?: Version;
   readonly archiveCount?: number;
+  /** As in `ServerOptions`. */
+  readonly within?: readonly string[];
 }
 
 /** Starts a server on which so many files wait. The agent is on, whatever the other tests do without. */
 export async function openPlace(waiting: number, options: PlaceOptions = {}): Promise<Place> {
-  const { version = 18, archiveCount = 1, ...others } = options;
+  const { version = 18, archiveCount = 1, within, ...others } = options;
   const site = makeSite(archiveCount);
   const host = await Host.make(site, { agent: {}, ...others });
-  const server = await startPostgres({ version, walSegmentSizeMb: 1, settings: HELD, env: host.env });
+  const server = await startPostgres({
+    version,
+    walSegmentSizeMb: 1,
+    settings: HELD,
+    env: host.env,
+    ...(within && { within }),
+  });
   await createLedger(server);
   await fillSegments(server, waiting);
   return { site, host, server, [Symbol.asyncDispose]: () => server.remove() };

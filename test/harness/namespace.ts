@@ -22,7 +22,8 @@ export function asPid1(): readonly string[] {
   return ['unshare', '--mount', '--pid', '--fork', '--mount-proc', ...becomingServer('', '--pdeathsig=KILL')];
 }
 
-function becomingServer(prepare: string, ...options: readonly string[]): string[] {
+/** The end of such words: lines of sh that root runs, then the server as its user. */
+export function becomingServer(prepare: string, ...options: readonly string[]): string[] {
   const { uid, gid } = serverUser();
   const become = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...options, '--'].join(' ');
   return ['/bin/sh', '-ec', `${prepare}\nexec ${become} "$@"`, 'sh'];
