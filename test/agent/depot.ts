@@ -75,7 +75,8 @@ export class Depot {
 
   static async open(options: DepotOptions = {}): Promise<Depot> {
     const { segments = 12, stores: count = 1, segmentMb = 1, freeBytes = () => Infinity } = options;
-    const cluster = new TestCluster();
+    original ??= new TestCluster();
+    const cluster = new TestCluster({ beside: original, systemId: original.systemId });
     onTestFinished(() => {
       cluster.remove();
     });
@@ -91,9 +92,7 @@ export class Depot {
     // As a real one: within limits.
     const archives = stores.map((one): Archive => ({ storage: withLimits(one, { cleanUpMs: 5 }), settings: first }));
     const numbers = Array.from({ length: segments }, (_, index) => segmentName(index + 1));
-    const contents = await store(cluster, archives, [...numbers, ...(options.others ?? [])]);
-    // What a push reads back.
-    for (const { asked } of stores) asked.length = 0;
+    const contents = await fill(original, stores, [...numbers, ...(options.others ?? [])]);
     const { segmentSize: _, ...opened } = await openCluster({ pgdata: cluster.dataDirectory, walPath: '' }, '/');
     const segmentSize = toSegmentSize(segmentMb * 1024 * 1024);
     if (segmentSize === undefined) throw new Error(`no segment has ${segmentMb} MB`);
@@ -195,23 +194,52 @@ function segment(text: string): SegmentName {
   return name;
 }
 
-/** Archives segments, each in every store, and takes them away from pg_wal. */
-async function store(
+interface SealedSegment {
+  readonly key: string;
+  readonly object: Buffer;
+  readonly content: Buffer;
+}
+
+/** Of one cluster, whose keys and identity all depots have: sealing takes longer than what most tests look at. */
+const sealed = new Map<string, Promise<SealedSegment>>();
+let original: TestCluster | undefined;
+
+function sealOnce(cluster: TestCluster, name: string): Promise<SealedSegment> {
+  const known = sealed.get(name) ?? sealSegment(cluster, name);
+  sealed.set(name, known);
+  return known;
+}
+
+/** Archives a segment as a push does, and takes it away from pg_wal. */
+async function sealSegment(cluster: TestCluster, name: string): Promise<SealedSegment> {
+  const settings = await loadSettings(cluster.config, {});
+  const [first] = settings.archives;
+  if (first === undefined) throw new Error('a cluster without an archive');
+  const keys = await loadPushKeys(settings);
+  const storage = new MemoryStorage();
+  const archives = [{ storage, settings: first }];
+  const content = cluster.segment(name);
+  const file = await readWalFile(cluster.walPath(name), cluster.systemId);
+  const deadline = pushDeadline(settings, file);
+  const context = { cluster, settings, keys, archives, histories: () => Promise.resolve([]) };
+  await pushFile(file, context, deadline, () => undefined);
+  deadline.close();
+  removePath(cluster.walPath(name));
+  const [[key, { bytes: object }] = ['', { bytes: Buffer.alloc(0) }]] = storage.objects;
+  return { key, object, content };
+}
+
+/** Has segments in each store. Returns what they hold. */
+async function fill(
   cluster: TestCluster,
-  archives: readonly Archive[],
+  stores: readonly MemoryStorage[],
   names: readonly string[],
 ): Promise<Map<string, Buffer>> {
-  const settings = await loadSettings(cluster.config, {});
-  const keys = await loadPushKeys(settings);
-  const context = { cluster, settings, keys, archives, histories: () => Promise.resolve([]) };
   const contents = new Map<string, Buffer>();
   for (const name of names) {
-    contents.set(name, cluster.segment(name));
-    const file = await readWalFile(cluster.walPath(name), cluster.systemId);
-    const deadline = pushDeadline(settings, file);
-    await pushFile(file, context, deadline, () => undefined);
-    deadline.close();
-    removePath(cluster.walPath(name));
+    const { key, object, content } = await sealOnce(cluster, name);
+    contents.set(name, content);
+    for (const store of stores) store.objects.set(key, { bytes: object, modified: new Date() });
   }
   return contents;
 }

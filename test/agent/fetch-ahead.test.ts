@@ -214,7 +214,7 @@ describe('what goes wrong ahead of its time', () => {
   });
 
   test('takes no time from the server that it has not: what it waited for already counts', async () => {
-    const limitMs = 2_500;
+    const limitMs = 1_200;
     const depot = await Depot.open({ segments: 6, fetch: { deadlineMs: limitMs } });
     await depot.begin(1);
     const attempts: { readonly at: number; readonly remainingMs: number }[] = [];
