@@ -36,6 +36,7 @@ export default defineConfig({
         test: {
           name: 'server',
           include: [SERVER],
+          env: { WALSEAL_TEST_SCRATCH: 'memory' },
           maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,

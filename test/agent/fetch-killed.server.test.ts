@@ -2,12 +2,9 @@ import { expect, test } from 'vitest';
 
 import { agentsOf } from '../harness/agents.ts';
 import { summary, untilLogged, untilOpen } from '../harness/ledger.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { waitFor } from '../harness/wait.ts';
 import { randomFrom } from '../storage/faults.ts';
 import { makePast, recover, untilAgent, untilNothingLeft, type Past } from './recovering.ts';
-
-preferMemory();
 
 /** An agent that dies, or that says nothing any more, costs a recovery nothing but time. */
 

@@ -5,12 +5,9 @@ import { copyArchive, Host } from '../harness/archiving.ts';
 import { Removable, TracedRestore } from '../harness/interference.ts';
 import { logged, startCopy, summary, untilOpen, untilStopped, type Summary } from '../harness/ledger.ts';
 import type { PostgresServer } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { AWAY, times } from '../harness/standbys.ts';
 import { waitFor } from '../harness/wait.ts';
 import { makePast, recover, untilNothingLeft, type Past } from './recovering.ts';
-
-preferMemory();
 
 let made: Promise<Past> | undefined;
 function past(): Promise<Past> {

@@ -6,13 +6,10 @@ import { damage } from '../harness/archiving.ts';
 import { summary, untilOpen, untilStopped } from '../harness/ledger.ts';
 import { needStore } from '../harness/need.ts';
 import { startRelay, type Relay } from '../harness/net/relay.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { times } from '../harness/standbys.ts';
 import { makeCloudArchive } from '../harness/stores/archives.ts';
 import { isRunning, waitFor } from '../harness/wait.ts';
 import { makePast, objectOf, recover, untilAgent, untilNothingLeft, type Past } from './recovering.ts';
-
-preferMemory();
 
 let made: Promise<Past> | undefined;
 function past(): Promise<Past> {

@@ -5,12 +5,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { generateIdentity } from '../../src/seal/keys.ts';
 import { agentsOf } from '../harness/agents.ts';
 import { flip, TestCluster, type SignalFile } from '../harness/cluster.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { waitFor } from '../harness/wait.ts';
 import { segmentName } from './depot.ts';
 import { untilListening } from './place.ts';
-
-preferMemory();
 
 /** The exit table of wal-fetch holds whoever does the work: the agent, or wal-fetch alone. */
 

@@ -53,14 +53,16 @@ function scratchRoot(): { readonly path: string; readonly inMemory: string } {
   return root;
 }
 
-let isMemoryPreferred = false;
-
 /**
- * From here on, `makeScratch` makes what it makes in memory, where there is room. For a test file that starts so many
- * servers that it would mostly wait for a disk, and to which what an archive syncs makes no difference.
+ * On a disk each server's data directory costs the tests a thousand files made and removed, which a journal takes its time
+ * for. So vitest.config.ts has them made in memory, where there is room: what a server or an archive syncs makes no difference to
+ * anything that survives no more than processes.
  */
-export function preferMemory(): void {
-  isMemoryPreferred = true;
+let isMemoryPreferred = process.env['WALSEAL_TEST_SCRATCH'] === 'memory';
+
+/** From here on, `makeScratch` makes what it makes on the disk: for a test file that is about where things lie. */
+export function preferDisk(): void {
+  isMemoryPreferred = false;
 }
 
 /** Makes a directory (mode 0700) of its own for one purpose. It goes when the process ends, or earlier: `removeScratch`. */

@@ -3,11 +3,8 @@ import { describe, expect } from 'vitest';
 import { histories } from '../harness/branches.ts';
 import { addRows, fillSegments, logged, startCopy, summary, untilAllArchived, untilOpen } from '../harness/ledger.ts';
 import type { PostgresServer } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { following, OFTEN, startPair, startPrimary, untilHolds, untilStreaming } from '../harness/standbys.ts';
-
-preferMemory();
 
 const SWITCHES = 5;
 

@@ -2,10 +2,7 @@ import { describe } from 'vitest';
 
 import { branches } from '../harness/branches.ts';
 import { loseArchiveAtEach } from '../harness/moments.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
-
-preferMemory();
 
 describe('Recovery: the archive is lost at any one request', () => {
   situation(

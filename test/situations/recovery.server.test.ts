@@ -7,10 +7,7 @@ import { branches, branchesCopy, histories, type Branches, type Goal } from '../
 import { Removable, TracedRestore } from '../harness/interference.ts';
 import { startCopy, summary, untilAllArchived, untilOpen, untilStopped } from '../harness/ledger.ts';
 import { crashAt, loseArchiveAgainAndAgain, resumeWithout, undisturbed } from '../harness/moments.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
-
-preferMemory();
 
 describe('Recovery: outages and crashes', () => {
   situation(

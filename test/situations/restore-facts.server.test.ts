@@ -38,12 +38,9 @@ import {
 } from '../harness/ledger.ts';
 import { undisturbed } from '../harness/moments.ts';
 import type { PostgresServer, ServerOptions, Settings } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { writeAsServer } from '../harness/server-user.ts';
 import { situation } from '../harness/situations.ts';
 import { waitFor } from '../harness/wait.ts';
-
-preferMemory();
 
 const TIMELINE_1 = { recovery_target_timeline: '1' };
 

@@ -16,12 +16,10 @@ import {
 } from '../harness/ledger.ts';
 import { needPgRewind, pgRewind, REWIND_VERSIONS } from '../harness/pg-rewind.ts';
 import { startPostgres } from '../harness/postgres.ts';
-import { makeScratch, preferMemory } from '../harness/scratch.ts';
+import { makeScratch } from '../harness/scratch.ts';
 import { serverUser, type Ran } from '../harness/server-user.ts';
 import { situation } from '../harness/situations.ts';
 import { conninfo, following, OFTEN, untilHolds } from '../harness/standbys.ts';
-
-preferMemory();
 
 for (const version of REWIND_VERSIONS) {
   describe.skipIf(needPgRewind(version))('Standbys: pg_rewind -c', () => {

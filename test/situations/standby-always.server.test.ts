@@ -15,11 +15,8 @@ import {
   untilOpen,
 } from '../harness/ledger.ts';
 import { startPostgres, type PostgresServer, type Settings } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { conninfo, untilHolds, untilStreaming } from '../harness/standbys.ts';
-
-preferMemory();
 
 const SEGMENT = /\/([0-9A-F]{24})$/;
 

@@ -14,12 +14,9 @@ import {
   waiting,
 } from '../harness/ledger.ts';
 import type { PostgresServer } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { AWAY, following, SELDOM, startPrimary, untilAsleep, untilHolds, type Primary } from '../harness/standbys.ts';
 import { waitFor } from '../harness/wait.ts';
-
-preferMemory();
 
 /** What an agent has fetched ahead by then, the standby would have. */
 const ALONE = { agent: { enabled: false } };

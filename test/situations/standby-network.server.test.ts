@@ -16,15 +16,12 @@ import {
 import { needStore } from '../harness/need.ts';
 import { startRelay, type Relay } from '../harness/net/relay.ts';
 import { startPostgres, type PostgresServer } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import type { Version } from '../harness/server-user.ts';
 import { following, untilAsleep, untilHolds } from '../harness/standbys.ts';
 import { makeCloudArchive } from '../harness/stores/archives.ts';
 import { minio } from '../harness/stores/minio.ts';
 import { waitFor } from '../harness/wait.ts';
-
-preferMemory();
 
 describe.skipIf(needStore('minio'))('Standbys: promoted while the network to the archive is down', () => {
   situation('it keeps trying, and opens with everything when the network is back', async (version) => {

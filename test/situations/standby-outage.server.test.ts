@@ -17,7 +17,6 @@ import {
   type Summary,
 } from '../harness/ledger.ts';
 import type { PostgresServer, Settings } from '../harness/postgres.ts';
-import { preferMemory } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { writeAsServer } from '../harness/server-user.ts';
 import {
@@ -36,8 +35,6 @@ import {
   type Primary,
 } from '../harness/standbys.ts';
 import { waitFor } from '../harness/wait.ts';
-
-preferMemory();
 
 /** As often as it would ask in some minutes. */
 const MANY_ROUNDS = 30;

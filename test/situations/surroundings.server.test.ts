@@ -15,7 +15,7 @@ import {
 } from '../harness/ledger.ts';
 import { asPid1, needNamespaces, noexecTmp, readOnlyRoot, withMounts } from '../harness/namespace.ts';
 import { startFrom, startPostgres, type PostgresServer, type ServerOptions } from '../harness/postgres.ts';
-import { makeScratch } from '../harness/scratch.ts';
+import { makeScratch, preferDisk } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { copyAsServer, serverUser, type Version } from '../harness/server-user.ts';
 
@@ -31,6 +31,9 @@ interface Surroundings {
 
 /** Where an apostrophe, a space or a byte above 127 would do harm. */
 const ODD_NAME = `größe "18" & it's $HOME; ☃`;
+// /tmp and the root are what some of them change.
+preferDisk();
+
 const withNamespaces = { runIf: !needNamespaces() };
 
 describe('Surroundings', () => {
