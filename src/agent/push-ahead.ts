@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 import type { Archive } from '../archive/archives.ts';
-import { readWalFile } from '../archive/check.ts';
+import { readWalFile, type WalFile } from '../archive/check.ts';
 import type { InTurn } from '../archive/place.ts';
 import { pushDeadline, pushFile, type Gates, type PushContext } from '../archive/push.ts';
 import { Failure } from '../exit.ts';
@@ -47,7 +47,7 @@ export class PushAhead {
   readonly #deadlines = new Set<Deadline>();
   /** The last place in the queue of each archive and timeline. */
   readonly #queues = new Map<string, Place>();
-  /** On each timeline, the file that was refused: nothing from there on is pushed ahead. */
+  /** On each timeline, the file that was refused, or would be: nothing from there on is pushed ahead. */
   readonly #refused = new Map<number, string>();
   readonly #waiting: Waiting;
   readonly #workers = new Gate(1);
@@ -105,36 +105,52 @@ export class PushAhead {
 
   #begin(name: WalName, file: FileId): Job {
     const asked = Promise.withResolvers<undefined>();
-    const isAsked = asked.promise.then(() => true);
+    const isFree = asked.promise.then(() => true);
+    let isAsked = false;
     const warnings: string[] = [];
     const places = this.#queue(name);
+    const leave = (cameThrough: boolean): void => {
+      for (const place of places.values()) place.leave(cameThrough);
+    };
+    /** One before it did not come through. */
+    let isBarred = false;
+    for (const { isClear } of places.values()) {
+      void isClear.then((cameThrough) => {
+        if (cameThrough || isAsked) return;
+        isBarred = true;
+        // At once: what those behind it did until then would be for nothing.
+        leave(false);
+      });
+    }
     const inTurn: InTurn = async (archive, act) => {
       const place = places.get(archive);
       if (place === undefined) return act();
       // In this order: what the server asks for does not fail because of what failed before it asked.
-      const isClear = await Promise.race([isAsked, isTurn(archive, places)]);
-      if (!isClear) throw new Failure('unreachable', `${name.name} waits for the file before it, which was not stored`);
+      if (!(await Promise.race([isFree, isTurn(archive, places)]))) throw notStoredBefore(name);
       const result = await act();
       place.leave(true);
       return result;
     };
-    const sealing = <T>(act: () => Promise<T>): Promise<T> => this.#workers.through(act, asked.promise);
-    const stored = this.#memory.through(
-      () => this.#store(name, file, (line) => warnings.push(line), { sealing, inTurn }),
-      asked.promise,
-    );
+    const sealing = <T>(act: () => Promise<T>): Promise<T> =>
+      this.#workers.through(() => {
+        if (isBarred && !isAsked) throw notStoredBefore(name);
+        return act();
+      }, asked.promise);
+    const stored = this.#memory.through(async () => {
+      const seen = await readWalFile(join(this.#dataDirectory, 'pg_wal', name.name), this.#context.cluster.systemId);
+      if (!isAsked && seen.problem !== undefined) throw this.#leave(name, seen.problem);
+      return this.#store(seen, file, (line) => warnings.push(line), { sealing, inTurn });
+    }, asked.promise);
     const job = {
       file,
       warnings,
       stored,
       ask: () => {
+        isAsked = true;
         asked.resolve(undefined);
       },
     };
     this.#jobs.set(name.name, job);
-    const leave = (cameThrough: boolean): void => {
-      for (const place of places.values()) place.leave(cameThrough);
-    };
     stored.then(
       () => {
         leave(true);
@@ -160,9 +176,7 @@ export class PushAhead {
     return new Map(places);
   }
 
-  async #store(name: WalName, file: FileId, warn: (line: string) => void, gates: Gates): Promise<void> {
-    const path = join(this.#dataDirectory, 'pg_wal', name.name);
-    const seen = await readWalFile(path, this.#context.cluster.systemId);
+  async #store(seen: WalFile, file: FileId, warn: (line: string) => void, gates: Gates): Promise<void> {
     const deadline = pushDeadline(this.#context.settings, seen);
     this.#deadlines.add(deadline);
     try {
@@ -171,8 +185,8 @@ export class PushAhead {
       deadline.close();
       this.#deadlines.delete(deadline);
     }
-    if (!isSameFile(identifyFile(path), file)) {
-      throw new Failure('unreachable', `${name.name} is another file than it was when it was to be archived`);
+    if (!isSameFile(identifyFile(seen.path), file)) {
+      throw new Failure('unreachable', `${seen.name.name} is another file than it was when it was to be archived`);
     }
   }
 
@@ -193,6 +207,12 @@ export class PushAhead {
     }
   }
 
+  /** Whether it goes aside or is refused is found out when the server asks for it. */
+  #leave(name: WalName, problem: string): Failure {
+    this.#refuse(name);
+    return new Failure('unreachable', `${name.name} is not pushed ahead: ${problem}`);
+  }
+
   #refuse(name: WalName): void {
     const earlier = this.#refused.get(name.timeline);
     if (earlier === undefined || name.name < earlier) this.#refused.set(name.timeline, name.name);
@@ -207,6 +227,10 @@ async function isTurn(archive: Archive, places: ReadonlyMap<Archive, Place>): Pr
   const before = [...places].filter(([other]) => other === archive || other.settings.required);
   const all = await Promise.all(before.map(([, { isClear }]) => isClear));
   return all.every(Boolean);
+}
+
+function notStoredBefore({ name }: WalName): Failure {
+  return new Failure('unreachable', `${name} waits for the file before it, which was not stored`);
 }
 
 function usualWorkers(waiting: number): number {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { StorageError } from '../../src/storage/errors.ts';
 import { objectKey } from '../../src/wal/keys.ts';
-import { requireName } from '../harness/cluster.ts';
+import { MIB, requireName } from '../harness/cluster.ts';
 import { waitFor } from '../harness/wait.ts';
 import {
   makeWaiting,
@@ -145,6 +145,19 @@ describe('a refusal', () => {
     cluster.segment(segmentName(3));
     await ask(segmentName(3));
     await untilTaken(store, 5);
+  });
+
+  test('that is certain costs no work: neither the file is sealed ahead of its time, nor what waits behind it', async () => {
+    const { cluster, ask } = await openWorkshop();
+    const waiting = 30;
+    makeWaiting(cluster, waiting);
+    cluster.segment(segmentName(2), { header: { systemId: '7000000000000000001' } });
+    const before = bytesRead();
+    await ask(segmentName(1));
+    await expect(ask(segmentName(2))).rejects.toMatchObject({ kind: 'invalid' });
+    await untilNothingIsRead();
+    // The two, and what a few behind them had begun with when it was found.
+    expect(bytesRead() - before).toBeLessThan((waiting / 3) * MIB);
   });
 
   test('in one archive does not end it in another, and is told', async () => {
@@ -301,4 +314,19 @@ async function drain({ ask, cluster }: Workshop): Promise<void> {
   } catch (error) {
     expect(error).toMatchObject({ kind: 'different' });
   }
+}
+
+/** By all read(2) of this process, whatever of: proc(5). */
+function bytesRead(): number {
+  return Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+}
+
+/** Until a fifth of a second goes by in which hardly anything is read. */
+async function untilNothingIsRead(): Promise<void> {
+  let seen = { bytes: bytesRead(), at: performance.now() };
+  await waitFor('nothing to be read any more', () => {
+    const bytes = bytesRead();
+    if (bytes - seen.bytes > MIB / 2) seen = { bytes, at: performance.now() };
+    return performance.now() - seen.at > 200;
+  });
 }
