@@ -138,7 +138,7 @@ export class PushAhead {
       }, asked.promise);
     const stored = this.#memory.through(async () => {
       const seen = await readWalFile(join(this.#dataDirectory, 'pg_wal', name.name), this.#context.cluster.systemId);
-      if (!isAsked && seen.problem !== undefined) throw this.#leave(name, seen.problem);
+      if (!isAsked && seen.problem !== undefined) throw this.#postpone(name, seen.problem);
       return this.#store(seen, file, (line) => warnings.push(line), { sealing, inTurn });
     }, asked.promise);
     const job = {
@@ -208,7 +208,7 @@ export class PushAhead {
   }
 
   /** Whether it goes aside or is refused is found out when the server asks for it. */
-  #leave(name: WalName, problem: string): Failure {
+  #postpone(name: WalName, problem: string): Failure {
     this.#refuse(name);
     return new Failure('unreachable', `${name.name} is not pushed ahead: ${problem}`);
   }

@@ -171,6 +171,11 @@ function invalid(file: WalFile, problem: string): Failure {
   return new Failure('invalid', `${file.path}: ${problem}`, {
     hint:
       'Nothing was stored. If the server made this file and it is known not to be needed, ' +
-      `"walseal set-aside ${file.path}" keeps a copy under aside/ and lets archiving go on.`,
+      `"walseal set-aside ${asWord(file.path)}" keeps a copy under aside/ and lets archiving go on.`,
   });
+}
+
+/** As a shell takes it for one word. */
+function asWord(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -251,7 +251,8 @@ describe('a file that is not what it claims to be ends with 65, and nothing is s
     const said = await push(cluster, NAME);
     expect(said.status).toBe(65);
     expect(said.failure).toMatch(message);
-    expect(said.failure).toContain('walseal set-aside');
+    // The data directory has a space in its name.
+    expect(said.failure).toContain(`"walseal set-aside '${cluster.walPath(NAME)}'"`);
     expect(cluster.objects()).toEqual([]);
   });
 
