@@ -27,6 +27,9 @@ const Report = v.object({
   ),
 });
 
+/** The heading of those that stand alone in their file. */
+const OTHERS = 'Others';
+
 type Mark = 'passed' | 'passed, long' | 'failed' | 'not run' | 'not applicable';
 
 /** One situation: where it stands, for which versions there is such a thing, and what was seen. */
@@ -49,7 +52,7 @@ const SIGNS: Readonly<Record<Mark, string>> = {
 const INTRODUCTION = `# Situations
 
 What a server goes through in its life, and on which versions of PostgreSQL it was seen to go well: with real servers, through the
-launchers and the executable. Each line is a test in [test/situations](../test/situations), which tells how. Made by
+launchers and the executable. Each line is a test in [test/situations](../test/situations) or [test/agent](../test/agent), which tells how. Made by
 \`scripts/situations\` from what \`scripts/test --long\` saw; not written by hand.
 
 | | |
@@ -76,7 +79,7 @@ function readRows(reports: readonly string[]): Row[] {
   for (const { ancestorTitles, status, meta } of tests) {
     if (meta?.situation === undefined) continue;
     const { name, version, from, to, gates } = meta.situation;
-    const heading = ancestorTitles.at(-1) ?? '';
+    const heading = ancestorTitles.at(-1) ?? OTHERS;
     const key = `${heading}\n${name}`;
     const row = rows.get(key) ?? { heading, name, from, to, marks: new Map<number, Mark>() };
     const mark = markOf(status, gates);
