@@ -18,6 +18,9 @@ describe('Standbys: fail-over', () => {
       await fillSegments(primary, 1);
       await addRows(primary, 50);
       const before = await summary(primary);
+      // One that is only about to stream does not get the last record of the primary, which can't follow it then.
+      await untilHolds(standby, before);
+      await untilStreaming(standby);
       await primary.stop();
       await standby.query('SELECT pg_promote()');
       await untilOpen(standby);
