@@ -53,7 +53,7 @@ const INTRODUCTION = `# Situations
 
 What a server goes through in its life, and on which versions of PostgreSQL it was seen to go well: with real servers, through the
 launchers and the executable. Each line is a test in [test/situations](../test/situations) or [test/agent](../test/agent), which tells how. Made by
-\`scripts/situations\` from what \`scripts/test --long\` saw; not written by hand.
+\`scripts/situations\` from what \`scripts/test --long\` saw, or runs of parts of it on all versions; not written by hand.
 
 | | |
 | --- | --- |
