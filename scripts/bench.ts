@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 
 import { needStore } from '../test/harness/need.ts';
-import { MEASURED, measureBacklog } from './benchmark/backlog.ts';
+import { measureBacklog, NEEDED } from './benchmark/backlog.ts';
 import { judge } from './benchmark/bounds.ts';
 import { chart } from './benchmark/chart.ts';
 import { makeWaitingCluster, type WaitingCluster } from './benchmark/cluster.ts';
@@ -98,7 +98,7 @@ class Bench {
     const needs: readonly [Part, number][] = [
       ['single', 2],
       ['hand-over', neededFor(manyRounds)],
-      ['backlog', MEASURED],
+      ['backlog', NEEDED],
       ['drain', segments],
       ['recovery', segments],
     ];

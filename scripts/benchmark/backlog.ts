@@ -1,6 +1,7 @@
 /**
  * What one push costs while many wait: the server looks for the next file in a directory that grows, and who works ahead
- * looks there too. Ten real segments are archived; those that wait behind them are made up, and empty.
+ * looks there too. Ten segments are archived while so many more wait behind them. The next ten of these are real, so that
+ * who works ahead has the same work at hand however many there are; those behind are made up, and empty.
  */
 import { chownSync, closeSync, ftruncateSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,11 @@ import { inTurns } from './turns.ts';
 
 const BACKLOGS = [10, 200, 2000];
 /** As many are archived. */
-export const MEASURED = 10;
+const MEASURED = 10;
+/** Of those that wait behind them. */
+const REAL_BEHIND = 10;
+/** The segments that this part needs. */
+export const NEEDED = MEASURED + REAL_BEHIND;
 
 /** Milliseconds for each of the first ten. */
 export async function measureBacklog(
@@ -38,8 +43,8 @@ async function measureOne(cluster: WaitingCluster, contestant: Contestant, count
   try {
     copyCluster(cluster, ground.dataDirectory);
     const segments = cluster.segments.slice(0, MEASURED);
-    leaveFirst(ground.dataDirectory, cluster, segments.length);
-    makeUpSegments(ground.dataDirectory, cluster, count - segments.length);
+    leaveFirst(ground.dataDirectory, cluster, NEEDED);
+    makeUpSegments(ground.dataDirectory, cluster, count - REAL_BEHIND);
     const { seconds } = await archiveByServer(ground, segments, await contestant.prepare(ground));
     return (seconds * 1000) / segments.length;
   } finally {

@@ -10,7 +10,7 @@ export function bucketAt(latencyMs: number): string {
   return `MinIO, ${latencyMs} ms`;
 }
 
-/** A server with so many files that wait. */
+/** A server with so many files that wait behind those that are archived. */
 export function waiting(count: number): string {
   return `${count} waiting`;
 }

@@ -88,7 +88,7 @@ Parts (default: all)
   single   one push and one fetch, by hand
   start    wal-push --version through its launcher, and the clients of the clouds' stores, against an empty program
   hand-over  a push of what the agent has stored already
-  backlog  a push while 10, 200 and 2,000 wait
+  backlog  a push while 10, 200 and 2,000 more wait behind it
   drain    a server that has waiting segments archives all of them
   recovery a server begins with a base backup, replays all of them from an archive, and opens
   prune    alone: what a plan over a million objects costs

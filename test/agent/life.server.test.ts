@@ -9,7 +9,7 @@ import type { PostgresServer } from '../harness/postgres.ts';
 import { makeScratch } from '../harness/scratch.ts';
 import { situation } from '../harness/situations.ts';
 import { copyAsServer, serverUser, writeAsServer } from '../harness/server-user.ts';
-import { waitFor } from '../harness/wait.ts';
+import { childrenOf, waitFor } from '../harness/wait.ts';
 import { archivedNames, command, openPlace, release, untilListening, withAgent } from './place.ts';
 
 situation('an agent is started by need, and has nothing of the server', async (version) => {
@@ -173,5 +173,5 @@ function statOf(pid: number, thread?: string): string[] {
 /** The postmaster and its children. */
 function processesOf(server: PostgresServer): number[] {
   const postmaster = Number(server.pid);
-  return [postmaster, ...readProc(postmaster, `task/${postmaster}/children`).split(' ').filter(Boolean).map(Number)];
+  return [postmaster, ...childrenOf(postmaster)];
 }

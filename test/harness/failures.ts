@@ -1,12 +1,14 @@
 import { chmodSync, copyFileSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { codeOf } from '../../src/exit.ts';
 import { damage, Host, objectPath, programs, type HostOptions } from './archiving.ts';
 import { Removable } from './interference.ts';
 import { archiveOf, type Past } from './past.ts';
 import type { PostgresServer } from './postgres.ts';
 import { makeScratch } from './scratch.ts';
 import { copyAsServer, serverUser } from './server-user.ts';
+import { childrenOf, waitFor } from './wait.ts';
 
 /** One thing that goes wrong under a server, as it happens to people, and its mending. */
 export interface Trouble {
@@ -178,19 +180,30 @@ export function archiverPid({ pid = 0 }: PostgresServer): number {
   return childrenOf(pid).find((child) => read(`/proc/${child}/cmdline`).startsWith('postgres: archiver')) ?? 0;
 }
 
-/** Ends the program that the server has started: a launcher waits for it, and a shell for the launcher. */
-export function killProgram({ pid = 0 }: PostgresServer, signal: NodeJS.Signals): void {
-  const program = descendantsOf(pid).find((one) => read(`/proc/${one}/comm`).trim() === 'walseal');
-  if (program === undefined) throw new Error('the server runs no program of ours');
-  process.kill(program, signal);
+/**
+ * Ends the program that the server has started: a launcher waits for it, and a shell for the launcher. It is looked for
+ * again where it is not seen: the server may be between two of them.
+ */
+export async function killProgram(server: PostgresServer, signal: NodeJS.Signals): Promise<void> {
+  const isKilled = (): boolean => {
+    const program = descendantsOf(server.pid ?? 0).find((one) => read(`/proc/${one}/comm`).trim() === 'walseal');
+    return program !== undefined && kill(program, signal);
+  };
+  await waitFor('a program of ours that the server runs', isKilled, 30_000, () => server.log().slice(-2_000));
+}
+
+/** False where it has ended by itself. */
+function kill(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if (codeOf(error) === 'ESRCH') return false;
+    throw error;
+  }
 }
 
 function descendantsOf(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
-}
-
-function childrenOf(pid: number): number[] {
-  return read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
 }
 
 /** Empty where the process is gone. */

@@ -34,11 +34,22 @@ export function spinUntil(condition: () => boolean): void {
   }
 }
 
-/** The processes that this one has started; none where it has ended. */
+/**
+ * The processes that this one has started; none where it has ended. The kernel leaves some out where another one ends
+ * while it makes the list (proc(5)), so it has to say the same twice.
+ */
 export function childrenOf(pid: number): number[] {
+  for (let before = listChildren(pid); ;) {
+    const now = listChildren(pid);
+    if (now === before) return now.split(' ').filter(Boolean).map(Number);
+    before = now;
+  }
+}
+
+function listChildren(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   } catch {
-    return [];
+    return '';
   }
 }

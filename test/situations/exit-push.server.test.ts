@@ -66,7 +66,7 @@ describe('what the archiver makes of each status of wal-push', () => {
     const archiver = archiverPid(server);
     const stuck = breakable.configured({ archives: [silent.archive] }, /./);
     const [next = ''] = await hang();
-    killProgram(server, 'SIGKILL');
+    await killProgram(server, 'SIGKILL');
     await untilRefused(server, next, STATUS.bug.push);
     await stuck.mend();
     await untilArchivingGoesOn(server);
@@ -74,7 +74,7 @@ describe('what the archiver makes of each status of wal-push', () => {
 
     const { failed } = await archiverStatistics(server);
     await hang();
-    killProgram(server, 'SIGTERM');
+    await killProgram(server, 'SIGTERM');
     await untilLogged(server, /archive command (failed with exit code 143|was terminated by signal 15)/);
     await stuck.mend();
     await waitFor('another archiver', () => hasAnotherArchiver(server, archiver), RESTART_LIMIT_MS);

@@ -55,7 +55,7 @@ describe('what a recovery makes of each status of wal-fetch', () => {
       const from = server.log().length;
       await server.start({ ...recovering, waitUntilReady: false });
       await silent.untilAsked(() => server.log().slice(from));
-      killProgram(server, signal);
+      await killProgram(server, signal);
       await expectStopped(server);
       expect(server.log().slice(from)).toContain(ends);
     }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 
@@ -11,6 +11,7 @@ import { pastOf, type Past } from '../harness/past.ts';
 import { PostgresServer, type ServerOptions } from '../harness/postgres.ts';
 import type { Version } from '../harness/server-user.ts';
 import { situation } from '../harness/situations.ts';
+import { untilAsleep } from '../harness/standbys.ts';
 import { waitFor } from '../harness/wait.ts';
 import { fetchTroubles, type FetchTrouble } from './fetched.ts';
 import { snapshot } from './refused.ts';
@@ -90,7 +91,7 @@ describe('what a standby makes of each status of wal-fetch', () => {
     const kill = async (signal: NodeJS.Signals): Promise<void> => {
       await stuck.begin();
       await silent.untilAsked(() => server.log().slice(-2_000));
-      killProgram(server, signal);
+      await killProgram(server, signal);
     };
     const asked = traced.requests().length;
     await kill('SIGKILL');
@@ -149,21 +150,5 @@ async function untilAllIsThere({ past, breakable, server }: Standby): Promise<vo
     async () => (await summary(server).catch(() => undefined))?.rows === past.held.rows,
     30_000,
     () => server.log().slice(-4_000),
-  );
-}
-
-/** A promotion that comes between an answer and the server's own look for it is not seen by what gave the answer. */
-async function untilAsleep(standby: PostgresServer): Promise<void> {
-  const startup = "SELECT pid, wait_event FROM pg_stat_activity WHERE backend_type = 'startup'";
-  await waitFor(
-    'the standby to sleep',
-    async () => {
-      const [row] = await standby.query(startup);
-      const pid = Number(row?.['pid']);
-      const isIdle = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim() === '';
-      return isIdle && row?.['wait_event'] === 'RecoveryRetrieveRetryInterval';
-    },
-    30_000,
-    () => standby.log().slice(-4_000),
   );
 }
