@@ -1,11 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync, type BigIntStats } from 'node:fs';
-import { resolve } from 'node:path';
 
 import manifest from '../../package.json' with { type: 'json' };
+import { locateSettings } from '../settings/locate.ts';
 import type { FileId, Requester } from './message.ts';
 import { identifyDirectory } from './where.ts';
 
-const DEFAULT_SETTINGS = '/etc/walseal/walseal.toml';
 const SETTINGS_MAX_BYTES = 1024 * 1024;
 
 /** What differs from one command of the same server to the next, and has no say in what a push does. */
@@ -18,9 +17,7 @@ const OF_RUNTIME = 'BUN_JSC_';
  * system; whoever works alone then says what is wrong.
  */
 export function describeRequester(dataDirectory: string, config?: string): Requester {
-  const named = process.env['WALSEAL_CONFIG'];
-  // As whoever loads them names them: one file has many spellings.
-  const path = resolve(config ?? (named === undefined || named === '' ? DEFAULT_SETTINGS : named));
+  const { path } = locateSettings(config, process.env);
   return {
     program: { version: manifest.version, file: programFile() },
     dataDirectory: identifyDirectory(dataDirectory),

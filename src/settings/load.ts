@@ -1,20 +1,18 @@
-import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 
 import { Failure } from '../exit.ts';
 import { checkSettings } from './check.ts';
+import { locateSettings } from './locate.ts';
 import type { RawTable } from './read.ts';
 import type { ArchiveSettings, Settings } from './schema.ts';
 import { readSmallFile } from './small-file.ts';
 
-const DEFAULT_PATH = '/etc/walseal/walseal.toml';
-
 /**
- * Reads and checks the settings file: the one that `--config` names, else `$WALSEAL_CONFIG`, else the one in /etc.
- * No key file is opened. Errors: Failure `usage`, which tells all that is wrong and shows no secret.
+ * Reads and checks the settings file that `locateSettings` finds. No key file is opened. Errors: Failure `usage`, which
+ * tells all that is wrong and shows no secret.
  */
 export async function loadSettings(configPath: string | undefined, env: NodeJS.ProcessEnv): Promise<Settings> {
-  const { path, chosenBy } = locate(configPath, env);
+  const { path, chosenBy } = locateSettings(configPath, env);
   return parseSettings(path, await read(path, chosenBy));
 }
 
@@ -32,13 +30,6 @@ export function pushArchives(settings: Settings): readonly ArchiveSettings[] {
     });
   }
   return targets;
-}
-
-function locate(configPath: string | undefined, env: NodeJS.ProcessEnv): { path: string; chosenBy: string } {
-  const named = env['WALSEAL_CONFIG'];
-  if (configPath !== undefined) return { path: resolve(configPath), chosenBy: 'named by --config' };
-  if (named !== undefined && named !== '') return { path: resolve(named), chosenBy: 'named by $WALSEAL_CONFIG' };
-  return { path: DEFAULT_PATH, chosenBy: 'the default, as neither --config nor $WALSEAL_CONFIG names one' };
 }
 
 async function read(path: string, chosenBy: string): Promise<string> {
