@@ -21,7 +21,7 @@ export function keeping(archives: readonly Archive[], kept: Kept, mostBytes: num
       if (info.size > mostBytes) return { info, bytes };
       const pieces: Uint8Array[] = [];
       kept.object = { info, pieces };
-      return { info, bytes: copied(bytes, pieces) };
+      return { info, bytes: recorded(bytes, pieces) };
     }),
   }));
 }
@@ -47,10 +47,9 @@ function withGet(storage: Storage, get: Storage['get']): Storage {
   };
 }
 
-async function* copied(bytes: AsyncIterable<Uint8Array>, pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
+async function* recorded(bytes: AsyncIterable<Uint8Array>, pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
   for await (const piece of bytes) {
-    // Not Uint8Array.from, which takes them one by one.
-    pieces.push(piece.slice());
+    pieces.push(piece);
     yield piece;
   }
 }

@@ -46,5 +46,6 @@ function compressByStream(
 }
 
 async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of source) yield piece.slice();
+  // Not slice: of a Buffer, that is a view.
+  for await (const piece of source) yield Buffer.from(piece);
 }

@@ -66,6 +66,7 @@ export interface ObjectInfo {
 
 export interface StoredObject {
   readonly info: ObjectInfo;
+  /** In pieces of any size, which stay as they are once given. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
