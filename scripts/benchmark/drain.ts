@@ -77,31 +77,41 @@ export async function drainOn(ground: Ground, cluster: WaitingCluster, contestan
   return timed;
 }
 
+/** What a server's archiver took. */
+interface ArchivedTimed extends Timed {
+  /** When each of the segments was archived: milliseconds since the first was asked for. */
+  readonly archivedMs: readonly number[];
+}
+
 /** Has a server on this ground archive these segments, which wait there; the first of all. */
-export async function archiveByServer(ground: Ground, segments: readonly string[], ready: Ready): Promise<Timed> {
+export async function archiveByServer(
+  ground: Ground,
+  segments: readonly string[],
+  ready: Ready,
+): Promise<ArchivedTimed> {
   const mark = newMark();
   const server = await startFrom(ground.dataDirectory, { settings: WAITS, env: { ...ready.env, [mark]: '1' } });
   const watch = UsageWatch.ofServer(server.pid ?? 0, `${mark}=1`);
   try {
     const startMs = performance.timeOrigin + performance.now();
     server.reload({ ...WAITS, archive_command: ready.archiveCommand });
-    const endMs = await archivedAt(server, segments);
+    const archivedMs = (await archivedAt(server, segments)).map((endMs) => endMs - startMs);
     const usage = watch.stop();
     await provedByServer(server, segments);
-    return { seconds: (endMs - startMs) / 1000, usage };
+    return { seconds: Math.max(...archivedMs) / 1000, usage, archivedMs };
   } finally {
     await server.stop('immediate');
     await watch.endAll();
   }
 }
 
-/** Waits for all of them. By the clock of the file system, which knows better than we when the last one was renamed. */
-async function archivedAt(server: PostgresServer, segments: readonly string[]): Promise<number> {
+/** Waits for all of them. By the clock of the file system, which knows better than we when each of them was renamed. */
+async function archivedAt(server: PostgresServer, segments: readonly string[]): Promise<number[]> {
   const done = segments.map((name) => join(statusDirectory(server.dataDirectory), `${name}.done`));
   // The archiver goes by their names: only when the last one is done is it worth while to look at all.
   const isDone = (): boolean => existsSync(done.at(-1) ?? '') && done.every((path) => existsSync(path));
   await waitFor('the last segment to be archived', isDone, DRAIN_LIMIT_MS, () => server.log().slice(-4000));
-  return Math.max(...done.map((path) => statSync(path).ctimeMs));
+  return done.map((path) => statSync(path).ctimeMs);
 }
 
 async function provedByServer(server: PostgresServer, segments: readonly string[]): Promise<void> {
