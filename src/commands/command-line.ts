@@ -2,7 +2,6 @@ import { Command, CommanderError, Option } from 'commander';
 
 import manifest from '../../package.json' with { type: 'json' };
 import { Failure, launchedVerb, type LaunchedVerb, type Outcome } from '../exit.ts';
-import { DEFAULT_SETTINGS } from '../settings/locate.ts';
 import type { AgentCommandOptions } from './agent.ts';
 import type { Io } from './io.ts';
 import type { PruneOptions } from './prune/findings.ts';
@@ -40,7 +39,7 @@ const ALONE: ReadonlySet<string> = new Set(['-h', '--help', '--version']);
 
 type Settle = (outcome: Outcome) => void;
 
-const CONFIG = ['--config <file>', `settings file (default: $WALSEAL_CONFIG, else ${DEFAULT_SETTINGS})`] as const;
+const CONFIG = ['--config <file>', 'settings file (default: $WALSEAL_CONFIG, else /etc/walseal/walseal.toml)'] as const;
 const PGDATA = [
   '--pgdata <dir>',
   'data directory of the cluster (default: where pg_wal lies, else the current directory)',

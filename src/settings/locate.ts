@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 
 /** The settings file that nobody has to name. */
-export const DEFAULT_SETTINGS = '/etc/walseal/walseal.toml';
+const DEFAULT_SETTINGS = '/etc/walseal/walseal.toml';
 
 /** The settings file: the one that `--config` names, else `$WALSEAL_CONFIG`, else the one in /etc; and who chose it. */
 export function locateSettings(
