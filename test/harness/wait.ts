@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 
 const POLL_INTERVAL_MS = 20;
 const SPIN_LIMIT_MS = 20_000;
+/** Each takes microseconds. */
+const MOST_LOOKS = 1000;
 
 /** Polls until `condition` holds. Fails after `limitMs`, with what `explain` says at that moment. */
 export async function waitFor(
@@ -39,11 +41,13 @@ export function spinUntil(condition: () => boolean): void {
  * while it makes the list (proc(5)), so it has to say the same twice.
  */
 export function childrenOf(pid: number): number[] {
-  for (let before = listChildren(pid); ;) {
+  let before = listChildren(pid);
+  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
     const now = listChildren(pid);
     if (now === before) return now.split(' ').filter(Boolean).map(Number);
     before = now;
   }
+  throw new Error(`the children of ${pid} changed between each two of ${MOST_LOOKS} looks`);
 }
 
 function listChildren(pid: number): string {
